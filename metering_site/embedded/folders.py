@@ -1,0 +1,53 @@
+"""Where the embedded servers keep their files and their sockets. Only paths: nothing here starts anything."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from metering_site.embedded.processes import CannotStart
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+DEFAULT_DATA = PROJECT / ".data"
+
+# The kernel holds a socket's path in 108 bytes; PostgreSQL adds a lock file's suffix to its own.
+LONGEST_SOCKET_PATH = 100
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
+
+
+def socket_folder(data_dir: Path) -> Path:
+    """The folder of both servers' sockets: inside `data_dir`, or a short one in the temp folder where that path is too long."""
+    folder = data_dir.resolve() / "run"
+    if len(os.fsencode(folder / POSTGRES_SOCKET)) < LONGEST_SOCKET_PATH:
+        return folder
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"metering-{digest}"
+
+
+def database_url(data_dir: Path = DEFAULT_DATA) -> str:
+    """The URL of the embedded PostgreSQL of a data folder, running or not."""
+    return f"postgresql://metering@/metering?host={socket_folder(data_dir)}"
+
+
+def redis_url(data_dir: Path = DEFAULT_DATA) -> str:
+    """The URL of the embedded Valkey of a data folder, running or not."""
+    return f"unix://{socket_folder(data_dir) / VALKEY_SOCKET}"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder only its owner can enter; a link or somebody else's folder of that name is refused."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (found.st_uid != os.geteuid() and os.geteuid() != 0):
+        raise CannotStart(f"{folder} belongs to somebody else. Remove it, or run as the user who made it.")
+    folder.chmod(0o700)
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make the data folder itself: passable for the server's own user, its private parts are each closed."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() not in {0, data_dir.stat().st_uid}:
+        raise CannotStart(f"{data_dir} belongs to somebody else. Run as that user, or choose another folder.")
+    data_dir.chmod(0o711)
