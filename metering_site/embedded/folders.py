@@ -18,7 +18,7 @@ VALKEY_SOCKET = "valkey.sock"
 
 
 def socket_folder(data_dir: Path) -> Path:
-    """The folder of both servers' sockets: inside `data_dir`, or a short one in the temp folder where that path is too long."""
+    """The folder of both servers' sockets: in `data_dir`, or in the temp folder if that is too long."""
     folder = data_dir.resolve() / "run"
     if len(os.fsencode(folder / POSTGRES_SOCKET)) < LONGEST_SOCKET_PATH:
         return folder

@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 class Postgres:
-    """A PostgreSQL cluster in `<data_dir>/postgres`, started as the caller's own user, or as nobody where that is root."""
+    """The cluster in `<data_dir>/postgres`, run as the caller's own user, or as nobody if that is root."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.resolve()
@@ -48,7 +48,7 @@ class Postgres:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Make the cluster where there is none, recover what a crash left, and return once the server takes connections."""
+        """Make the cluster if need be, recover what a crash left, return once it takes connections."""
         folders.make_data_dir(self.data_dir)
         sockets = folders.socket_folder(self.data_dir)
         folders.make_private(sockets)
@@ -78,7 +78,7 @@ class Postgres:
         processes.wait_until(lambda: not self._processes(), seconds=SECONDS_TO_STOP)
 
     def _create(self, way: unprivileged.Way) -> None:
-        """Make a cluster with its user and database beside its final place, so that an interrupted one is never used."""
+        """Make a cluster beside its final place, so that an interrupted one is never used."""
         unfinished = self.cluster.with_name("postgres.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -95,12 +95,12 @@ class Postgres:
         ours = _run([str(_binary("postgres")), "--version"]).split()[-1].split(".")[0]
         if made_by != ours:
             raise CannotStart(
-                f"{self.cluster} was made by PostgreSQL {made_by}, this is {ours}. Install the requirements that made it "
-                "and take a dump with pg_dump, or remove the folder to begin anew."
+                f"{self.cluster} was made by PostgreSQL {made_by}, this is {ours}. Install what made it "
+                "and take a dump, or remove the folder to begin anew."
             )
 
     def _end_what_was_left(self) -> None:
-        """A server whose supervisor was killed is stopped; a pid file that now names another program is defused."""
+        """Stop a server whose supervisor was killed; defuse a pid file that now names another program."""
         pid_file = self.cluster / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -111,7 +111,7 @@ class Postgres:
                 _signal(pid, signal.SIGINT)
                 processes.wait_until(lambda: not processes.is_alive(pid), seconds=SECONDS_TO_STOP)
             else:
-                # PostgreSQL takes its parent's id for a left-over, and still checks that no old backend is attached.
+                # PostgreSQL takes its parent's id for a left-over, and still looks for old backends.
                 pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
         for orphan in self._processes():
             _signal(orphan, signal.SIGQUIT)
@@ -122,7 +122,13 @@ class Postgres:
 
     def _launch(self, way: unprivileged.Way, sockets: Path) -> None:
         options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        command = [str(_binary("postgres")), "-D", str(self.cluster), f"--unix_socket_directories={sockets}", *options]
+        command = [
+            str(_binary("postgres")),
+            "-D",
+            str(self.cluster),
+            f"--unix_socket_directories={sockets}",
+            *options,
+        ]
         self._process = processes.spawn([*way.prefix, *command], log=self.log, uid=way.uid)
         processes.wait_until(lambda: self._is_ready() or not self.is_running, seconds=SECONDS_TO_START)
         if not self._is_ready():
@@ -135,7 +141,9 @@ class Postgres:
             lines = (self.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return self.is_running and len(lines) >= 8 and lines[7].strip() == "ready" and int(lines[0]) == self._pid
+        return (
+            self.is_running and len(lines) >= 8 and lines[7].strip() == "ready" and int(lines[0]) == self._pid
+        )
 
     @property
     def _pid(self) -> int:

@@ -21,9 +21,9 @@ def spawn(
     uid: int | None = None,
     prepare: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own (a Ctrl-C at the terminal does not reach it), its output appended to `log`.
+    """Start a command in a session of its own (Ctrl-C does not reach it), its output appended to `log`.
 
-    `uid` is the user and group it runs as (None: the caller's own); `prepare` runs in the child before the command.
+    `uid` is the user and group it runs as (None: the caller's own); `prepare` runs in the child first.
     """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_KEPT_BYTES:
@@ -77,7 +77,7 @@ def is_alive(pid: int) -> bool:
 
 
 def working_in(folder: Path, program: str) -> Iterator[int]:
-    """Ids of the processes of `program` that work in `folder`: how a server that lost its parent is found again.
+    """Ids of the processes of `program` that work in `folder`: how a server without its parent is found.
 
     Empty where the system has no /proc.
     """

@@ -32,7 +32,7 @@ class Servers:
         self.embedded += [valkey] if self.redis_url == valkey.url else []
 
     def start(self) -> None:
-        """Start them one after the other; when one fails, those already up are stopped again."""
+        """Start them in turn; when one fails, those already up are stopped again."""
         try:
             for server in self.embedded:
                 server.start()
@@ -46,9 +46,14 @@ class Servers:
             server.stop()
 
     def variables(self) -> dict[str, str]:
-        """The environment of a program that uses these servers: the caller's own, the two URLs and a secret key."""
+        """The environment of a program that uses them: the caller's own, the two URLs, a secret key."""
         secret = self.environ.get("SECRET_KEY") or secrets.token_urlsafe(48)
-        return {**self.environ, "DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url, "SECRET_KEY": secret}
+        return {
+            **self.environ,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "SECRET_KEY": secret,
+        }
 
 
 @contextmanager
@@ -61,7 +66,9 @@ def claimed(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip()
-            raise CannotStart(f"{data_dir} is in use by process {holder}. Stop that one first, or use another folder.") from None
+            raise CannotStart(
+                f"{data_dir} is in use by process {holder}. Stop it, or use another folder."
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -1,3 +1,5 @@
 from pathlib import Path
+
+
 def run(data_dir: Path) -> int:
     raise SystemExit("not yet")

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root. Here are the ways to start it as nobody, without touching the system's users."""
+"""PostgreSQL refuses to run as root: the ways to start it as nobody, without touching the system's users."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ NOBODY = 65534
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way to run a program: what goes before its command, the user Popen switches to, and who must own its files."""
+    """What goes before a command, the user that Popen switches to, and who must own the files."""
 
     name: str
     prefix: tuple[str, ...] = ()
@@ -21,13 +21,13 @@ class Way:
 
 
 DROP = Way(name="drop", uid=NOBODY, owner=NOBODY)
-# For a checkout that nobody cannot reach (/root, a folder of mode 0700): still root outside, and so the owner of the files.
+# For a checkout that nobody cannot reach (a folder of mode 0700): outside it is still root, the owner.
 NAMESPACE = Way(
     name="namespace",
     prefix=("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--"),
     owner=0,
 )
-# The same where user namespaces are forbidden, as in most containers: nobody, but passing through closed folders.
+# The same where user namespaces are forbidden, as in most containers: passes closed folders.
 CAPABILITY = Way(
     name="capability",
     prefix=(
@@ -39,7 +39,7 @@ CAPABILITY = Way(
 
 
 def choose(program: Path, folder: Path) -> Way:
-    """The first way by which `program` runs as somebody else than root and reaches `folder` (an existing folder)."""
+    """The first way by which `program` runs as somebody else than root and reaches the existing `folder`."""
     if os.geteuid() != 0:
         return Way(name="plain", owner=os.geteuid())
     for way in (DROP, NAMESPACE, CAPABILITY):
@@ -47,16 +47,18 @@ def choose(program: Path, folder: Path) -> Way:
             return way
     raise CannotStart(
         f"PostgreSQL does not run as root, and the user nobody cannot reach {folder} or {program}.\n"
-        "Run as an ordinary user, move the checkout to a folder others may enter, or set DATABASE_URL to a server of yours."
+        "Run as an ordinary user, move the checkout where others may enter, or set DATABASE_URL."
     )
 
 
 def give(folder: Path, owner: int) -> None:
-    """Make `owner` own a folder and all that is in it; the folder itself last, so that an interrupted run starts over."""
+    """Make `owner` own all of a folder; the folder itself last, so that an interrupted run starts over."""
     if folder.stat().st_uid == owner:
         return
     if os.geteuid() != 0:
-        raise CannotStart(f"{folder} belongs to somebody else. Run as the user who made it, or remove it to begin anew.")
+        raise CannotStart(
+            f"{folder} belongs to somebody else. Run as the user who made it, or remove it to begin anew."
+        )
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
             os.chown(Path(parent) / name, owner, owner, follow_symlinks=False)

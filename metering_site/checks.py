@@ -1,0 +1,47 @@
+"""System checks of the settings: a wrong value stops `manage.py check` with an id and a hint."""
+
+from collections.abc import Sequence
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from metering_site import logs
+
+
+@register()
+def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: object) -> list[CheckMessage]:
+    """Every variable could be read, and those without a default are there."""
+    found: list[CheckMessage] = [
+        Error(
+            f"{name} cannot be read: {why}.", hint="See .env.example for its form.", id="metering_site.E001"
+        )
+        for name, why in settings.UNREADABLE.items()
+    ]
+    if not _has_secret_key():
+        hint = 'Set it to 50 random characters: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+        found.append(Error("SECRET_KEY is not set.", hint=hint, id="metering_site.E002"))
+    if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
+        hint = "Set DATABASE_URL to postgresql://user:password@host:5432/name."
+        found.append(
+            Error("Only PostgreSQL keeps the ledger's promises.", hint=hint, id="metering_site.E003")
+        )
+    if not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+        hint = "Set REDIS_URL to redis://host:6379/0, rediss://... or unix:///path/to/socket."
+        found.append(
+            Error("REDIS_URL is not the URL of a Redis or Valkey.", hint=hint, id="metering_site.E004")
+        )
+    if settings.LOG_LEVEL not in logs.LEVELS:
+        hint = f"Set LOG_LEVEL to one of {', '.join(logs.LEVELS)}."
+        found.append(
+            Error(f"LOG_LEVEL {settings.LOG_LEVEL} is not known.", hint=hint, id="metering_site.E005")
+        )
+    return found
+
+
+def _has_secret_key() -> bool:
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:  # Django's way of saying that it is empty
+        return False

@@ -1,0 +1,113 @@
+"""The request log, and the middlewares that only a browser needs, which let the API through untouched."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uuid_utils
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+Next = Callable[[HttpRequest], HttpResponseBase]
+
+API_PREFIX = "/api/"
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# Unfold's pages run Alpine, which evaluates its attributes, and carry inline scripts.
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+log = structlog.get_logger()
+
+
+class LoggedRequest(HttpRequest):
+    """Adds to a request its id, and a dict in which a view puts tenant, code and reservation_id."""
+
+    request_id: str
+    log_fields: dict[str, str]
+
+
+class RequestLogMiddleware:
+    """One line per request. Never its body, its query string or a header that carries a secret.
+
+    X-Request-ID is the caller's, or made if absent or unfit; it is echoed and on every line logged meanwhile.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: LoggedRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        sent = request.headers.get("X-Request-ID", "")
+        request.request_id = sent if REQUEST_ID.fullmatch(sent) else str(uuid_utils.uuid7())
+        request.log_fields = {}
+        with structlog.contextvars.bound_contextvars(request_id=request.request_id, **_trace(request)):
+            response = self.get_response(request)
+            response["X-Request-ID"] = request.request_id
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                **request.log_fields,
+            )
+        return response
+
+
+class _BrowserOnly(MiddlewareMixin):
+    """Mixed in before a middleware: a request to the API skips it."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class BrowserContentPolicyMiddleware:
+    """Tells the browser to load scripts, styles and pictures from here alone."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        return response
+
+
+class BrowserSessionMiddleware(_BrowserOnly, SessionMiddleware):
+    """Sessions."""
+
+
+class BrowserCommonMiddleware(_BrowserOnly, CommonMiddleware):
+    """The missing slash at the end of a typed address."""
+
+
+class BrowserAuthenticationMiddleware(_BrowserOnly, AuthenticationMiddleware):
+    """The logged-in user of a page."""
+
+
+class BrowserMessageMiddleware(_BrowserOnly, MessageMiddleware):
+    """Messages to the person at the screen."""
+
+
+def _trace(request: HttpRequest) -> dict[str, str]:
+    traceparent = request.headers.get("traceparent", "")
+    return {"traceparent": traceparent} if TRACEPARENT.fullmatch(traceparent) else {}

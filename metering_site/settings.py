@@ -1,0 +1,238 @@
+"""All settings, read from the environment alone; `.env.example` documents every variable.
+
+A checkout adds two files to it: `.env`, written by its user, and `.data/stack.env`, written by `make run`.
+What cannot be read is told by `manage.py check` (metering_site/checks.py), not by a traceback from here.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import django_stubs_ext
+import environ
+from celery.schedules import crontab
+
+from metering_site import logs
+from metering_site.embedded import folders
+
+T = TypeVar("T")
+
+# ModelAdmin[Tenant] and the like are there for the type checker; this lets them run.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+environ.Env.read_env(folders.DEFAULT_DATA / "stack.env")
+
+# Variable -> why its value could not be read; its default is in force until somebody looks.
+UNREADABLE: dict[str, str] = {}
+
+
+def _read(name: str, convert: Callable[[str], T], default: T) -> T:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        return convert(text)
+    except ValueError as problem:
+        UNREADABLE[name] = str(problem)
+        return default
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+# --- Core ---------------------------------------------------------------------
+SECRET_KEY = _read("SECRET_KEY", str, "")
+DEBUG = _read("DEBUG", _yes_or_no, False)
+ALLOWED_HOSTS = _read("ALLOWED_HOSTS", _words, ["localhost", "127.0.0.1", "[::1]"])
+
+INSTALLED_APPS = [
+    "unfold",  # before the admin, whose templates it replaces
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "pgtrigger",
+    "tenants",
+    "plans",
+    "usage",
+    "enforcement",
+    "metering_site",
+]
+# The API passes the first five; the others let it through untouched (metering_site/middleware.py).
+MIDDLEWARE = [
+    "metering_site.middleware.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "metering_site.middleware.BrowserContentPolicyMiddleware",
+    "metering_site.middleware.BrowserSessionMiddleware",
+    "metering_site.middleware.BrowserCommonMiddleware",
+    "metering_site.middleware.BrowserAuthenticationMiddleware",
+    "metering_site.middleware.BrowserMessageMiddleware",
+]
+ROOT_URLCONF = "metering_site.urls"
+WSGI_APPLICATION = "metering_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+
+# --- PostgreSQL: the only authority -------------------------------------------
+def _database_of(url: str) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found: dict[str, Any] = environ.Env.db_url_config(url)
+    except ValueError:
+        found = {}
+    if not found.get("NAME"):
+        # Without the parser's own words, which may quote a password.
+        raise ValueError("it is not the URL of a database")
+    return found
+
+
+_database = _read("DATABASE_URL", _database_of, _database_of(folders.database_url()))
+_options = _database.get("OPTIONS", {})
+DATABASES = {
+    "default": {
+        **_database,
+        # Given as ?host= where it is a socket's folder, which has no place in the host part of a URL.
+        "HOST": _options.pop("host", _database["HOST"]),
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": _read("APPLICATION_NAME", str, "metering"),
+            **_options,
+        },
+        # One connection per thread for good: the threads are few and fixed, and a broken connection
+        # is replaced after the request that met it. A health check would be a query more in each request.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": False,
+        # Each ledger operation is one statement and commits by itself.
+        "ATOMIC_REQUESTS": False,
+    }
+}
+
+# --- Redis or Valkey: caches, throttles and Celery; nothing is granted on it --
+REDIS_URL = _read("REDIS_URL", str, folders.redis_url())
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "metering",
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+
+# --- Celery -------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "metering:",
+    "socket_connect_timeout": 2,
+    "socket_timeout": None,  # redis-py gives up after 5 s, which cuts the worker's blocking read
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # a killed worker's task comes again; every task is safe to run twice
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "clear-sessions": {
+        "task": "metering_site.celery.clear_sessions",
+        "schedule": crontab(hour="3", minute="30"),
+    },
+}
+
+# --- API ----------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.CallerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "metering_site.problems.answer",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Metering and quota enforcement",
+    "DESCRIPTION": "Reserve budget before an expensive call, commit what was really used after it.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Browser: people, sessions, static files ----------------------------------
+AUTH_USER_MODEL = "tenants.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # straight from the packages: no collecting step
+WHITENOISE_MAX_AGE = 3600
+UNFOLD = {"SITE_TITLE": "Metering", "SITE_HEADER": "Metering"}
+
+# --- Security -----------------------------------------------------------------
+# HTTPS=false is for a stack on one machine; everywhere else a browser must never send a cookie in the clear.
+HTTPS = _read("HTTPS", _yes_or_no, True)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by the machine next door, without TLS
+BEHIND_PROXY = _read("BEHIND_PROXY", _yes_or_no, False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", int, 31_536_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS: list[str] = _read("CSRF_TRUSTED_ORIGINS", _words, [])
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logs ---------------------------------------------------------------------
+LOG_LEVEL = _read("LOG_LEVEL", str.upper, "INFO")
+LOGGING = logs.configuration(LOG_LEVEL)

@@ -1,0 +1,9 @@
+"""The entry of the web server: `granian --interface wsgi metering_site.wsgi:application`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "metering_site.settings")
+
+application = get_wsgi_application()
