@@ -148,9 +148,7 @@ def changed(calendar: Calendar, timezone: str, anchor_day: int, now: datetime) -
     return replace(running, next=CalendarChange(timezone=timezone, anchor_day=anchor_day, at=at))
 
 
-def _since(
-    kind: PeriodKind, timezone: str, anchor_day: int, at: datetime, since: datetime | None
-) -> Period:
+def _since(kind: PeriodKind, timezone: str, anchor_day: int, at: datetime, since: datetime | None) -> Period:
     """The period at `at` under one zone and anchor, cut at `since`."""
     start, end = _bounds(kind, timezone, anchor_day, at)
     if since is not None:
@@ -172,9 +170,7 @@ def _first_end(kind: PeriodKind, timezone: str, anchor_day: int, since: datetime
     return _bounds(kind, timezone, anchor_day, end)[1]
 
 
-def _bounds(
-    kind: PeriodKind, timezone: str, anchor_day: int, at: datetime
-) -> tuple[datetime, datetime]:
+def _bounds(kind: PeriodKind, timezone: str, anchor_day: int, at: datetime) -> tuple[datetime, datetime]:
     day = _day_of(timezone, at)
     if kind is PeriodKind.DAY:
         return _day_start(timezone, day), _day_start(timezone, day + _DAY)
@@ -189,8 +185,6 @@ def _day_of(timezone: str, at: datetime) -> date:
     hour that bears the old date again, nor where a whole date was skipped (Apia, 2011-12-30).
     """
     day = at.astimezone(ZoneInfo(timezone)).date()
-    while at < _day_start(timezone, day):
-        day -= _DAY
     while at >= _day_start(timezone, day + _DAY):
         day += _DAY
     return day
