@@ -1,0 +1,205 @@
+"""Issue, renew and revoke ATI tokens and service keys. A secret exists in clear once: in `Issued`.
+
+A credential reads `<kind>_<public>_<secret>`: the public part finds the row, the SHA-256 of the whole text is
+what is stored. The secret is 256 random bits, so a plain hash is enough (there is nothing to guess).
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from django.db import transaction
+
+from tenants.ids import uuid7
+from tenants.models import ATIToken, Scope, ServiceKey, Tenant, TokenStatus, User
+
+if TYPE_CHECKING:
+    from plans.models import Plan
+
+ATI = "ati"
+KEY = "mk"
+_FORM = re.compile(r"(ati|mk)_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+
+Credential = TypeVar("Credential", ATIToken, ServiceKey)
+
+
+class TokenError(Exception):
+    """What was asked of a token cannot be done; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued(Generic[Credential]):
+    """A credential just issued, with its text, which is shown now and never again."""
+
+    record: Credential
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A credential as somebody sent it: its kind, its public part and the hash of its text."""
+
+    kind: str
+    public: str
+    hash: bytes
+
+    def matches(self, stored: bytes) -> bool:
+        """Whether it is the one that was issued; takes the same time for every wrong one."""
+        return hmac.compare_digest(self.hash, stored)
+
+
+def parse(text: str) -> Presented | None:
+    """The credential in a text, or None where it has not the form of one."""
+    form = _FORM.fullmatch(text)
+    return Presented(form[1], form[2], _hash(text)) if form else None
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _new(kind: str) -> tuple[str, str]:
+    public = secrets.token_hex(8)
+    return public, f"{kind}_{public}_{secrets.token_urlsafe(32)}"
+
+
+def issue_root(
+    tenant: Tenant,
+    plan: "Plan",
+    *,
+    starts_at: datetime,
+    ends_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    max_uses: int | None = None,
+) -> Issued[ATIToken]:
+    """The tenant's one root token: an invitation that carries the plan. TokenError where it has one already."""
+    public, text = _new(ATI)
+    token_id = uuid7()
+    with transaction.atomic():
+        locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+        if locked.root_token_id is not None:
+            raise TokenError(f"{tenant.ati_id} has its root token already; renew it instead.")
+        token = ATIToken.objects.create(
+            id=token_id, tenant=tenant, root_id=token_id, name="Root", fingerprint=public,
+            hash=_hash(text), plan=plan, plan_starts_at=starts_at, plan_ends_at=ends_at, expires_at=expires_at,
+            max_uses=max_uses,
+        )  # fmt: skip
+        locked.root_token = token
+        locked.save(update_fields=["root_token"])
+    tenant.root_token = token
+    return Issued(token, text)
+
+
+def issue_invitation(
+    tenant: Tenant, *, name: str = "", expires_at: datetime | None = None, max_uses: int | None = None
+) -> Issued[ATIToken]:
+    """A token that signs people up to the tenant; it inherits the root's plan."""
+    return _issue_branch(tenant, None, name=name, expires_at=expires_at, max_uses=max_uses)
+
+
+def issue_for_user(user: User, *, name: str = "", expires_at: datetime | None = None) -> Issued[ATIToken]:
+    """A token that authenticates one user's calls; it inherits the root's plan."""
+    if user.tenant is None:
+        raise TokenError("A super admin belongs to no tenant and has no ATI token.")
+    return _issue_branch(user.tenant, user, name=name, expires_at=expires_at, max_uses=None)
+
+
+def _issue_branch(
+    tenant: Tenant, user: User | None, *, name: str, expires_at: datetime | None, max_uses: int | None
+) -> Issued[ATIToken]:
+    if tenant.root_token_id is None:
+        raise TokenError(f"{tenant.ati_id} has no root token yet; a super admin issues it with a plan.")
+    public, text = _new(ATI)
+    token = ATIToken.objects.create(
+        tenant=tenant, root_id=tenant.root_token_id, user=user, name=name, fingerprint=public,
+        hash=_hash(text), expires_at=expires_at, max_uses=max_uses,
+    )  # fmt: skip
+    return Issued(token, text)
+
+
+def renew(token: ATIToken, *, expires_at: datetime | None) -> Issued[ATIToken]:
+    """A new secret and expiry for the same token; the old secret stops working with this."""
+    public, text = _new(ATI)
+    token.fingerprint, token.hash, token.expires_at = public, _hash(text), expires_at
+    token.save(update_fields=["fingerprint", "hash", "expires_at"])
+    return Issued(token, text)
+
+
+def set_status(token: ATIToken, status: TokenStatus) -> None:
+    """Suspend, revive or revoke. TokenError where it was revoked: that is for good."""
+    changed = ATIToken.objects.filter(pk=token.pk).exclude(status=TokenStatus.REVOKED).update(status=status)
+    if not changed and status != TokenStatus.REVOKED:
+        raise TokenError("A revoked token stays revoked; issue a new one.")
+    token.status = status
+
+
+def change_plan(root: ATIToken, plan: "Plan", *, now: datetime, at: datetime | None = None) -> None:
+    """Put the tenant on another plan now, or at an instant to come. A next plan already due is folded in.
+
+    TokenError where `root` is no root token, `at` is not to come, or the plan would begin after the end.
+    """
+    with transaction.atomic():
+        locked = ATIToken.objects.select_for_update(no_key=True).get(pk=root.pk)
+        if not locked.is_root:
+            raise TokenError("Only the root token carries a plan; every other token inherits it.")
+        if at is not None and at <= now:
+            raise TokenError("The next plan must begin in the future; leave the date out to change it now.")
+        if at is not None and locked.plan_ends_at is not None and at >= locked.plan_ends_at:
+            raise TokenError("The next plan would begin when the tenant's plan has ended already.")
+        if locked.next_plan_at is not None and locked.next_plan_at <= now:
+            locked.plan, locked.plan_starts_at = locked.next_plan, locked.next_plan_at
+            locked.next_plan = locked.next_plan_at = None
+        if at is None:
+            locked.plan, locked.plan_starts_at = plan, now
+        else:
+            locked.next_plan, locked.next_plan_at = plan, at
+        locked.save(update_fields=["plan", "plan_starts_at", "next_plan", "next_plan_at"])
+    root.refresh_from_db()
+
+
+def issue_key(
+    name: str,
+    scopes: Iterable[Scope],
+    *,
+    tenant: Tenant | None = None,
+    calls_per_second: int = 1000,
+    expires_at: datetime | None = None,
+) -> Issued[ServiceKey]:
+    """A service key; without a tenant it may act for any."""
+    public, text = _new(KEY)
+    key = ServiceKey.objects.create(
+        name=name, prefix=public, hash=_hash(text), scopes=sorted(scopes), tenant=tenant,
+        calls_per_second=calls_per_second, expires_at=expires_at,
+    )  # fmt: skip
+    return Issued(key, text)
+
+
+def rotate_key(key: ServiceKey, *, now: datetime, grace: timedelta) -> Issued[ServiceKey]:
+    """A key like this one; this one works until `grace` is over. TokenError where it was rotated before."""
+    public, text = _new(KEY)
+    with transaction.atomic():
+        old = ServiceKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if ServiceKey.objects.filter(replaces=old).exists():
+            raise TokenError("This key was rotated already; rotate the new one.")
+        if old.revoked_at is not None and old.revoked_at <= now:
+            raise TokenError("This key is revoked; issue a new one.")
+        ends = now + grace
+        old.revoked_at = min(old.revoked_at, ends) if old.revoked_at else ends
+        old.save(update_fields=["revoked_at"])
+        new = ServiceKey.objects.create(
+            name=old.name, prefix=public, hash=_hash(text), scopes=old.scopes, tenant=old.tenant,
+            calls_per_second=old.calls_per_second, expires_at=old.expires_at, replaces=old,
+        )  # fmt: skip
+    key.revoked_at = old.revoked_at
+    return Issued(new, text)
+
+
+def revoke_key(key: ServiceKey, *, now: datetime) -> None:
+    """The key answers 401 from the next request on."""
+    key.revoked_at = min(key.revoked_at, now) if key.revoked_at else now
+    key.save(update_fields=["revoked_at"])
