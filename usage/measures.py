@@ -13,7 +13,7 @@ Providers disagree on what includes what, so each is read by its own definition:
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-MAX_COUNT = 10**9
+from plans.pricing import MAX_COUNT
 
 
 class BadUsage(ValueError):

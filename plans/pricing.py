@@ -1,0 +1,274 @@
+"""What tokens cost: exact integer arithmetic on nano-USD (10^-9 USD), from rates to money.
+
+A rate is nano-USD per million tokens. A cost has one line for each kind of token (uncached input,
+cached input, cache write, output), and each line is rounded once, half to even.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+MAX_COUNT = 10**9
+MAX_RATE = 10**12
+MAX_OPERATION_NANO_USD = 10**15
+MAX_AMOUNT_NANO_USD = 10**18
+
+_PER = 1_000_000
+_NANO = 10**9
+_DECIMAL = re.compile(r"(-?)([0-9]{1,10})(?:\.([0-9]{1,9}))?")
+
+
+class PriceUnknown(LookupError):
+    """Tokens of a kind that has no rate: a refusal or an estimate, never 0."""
+
+
+class PriceOutOfBounds(OverflowError):
+    """A count, a rate or a cost outside what the ledger holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Nano-USD per million tokens of each kind, 0..MAX_RATE.
+
+    None for input or output = unknown. None for cached_input or cache_write = the input rate.
+    """
+
+    input: int | None
+    output: int | None
+    cached_input: int | None = None
+    cache_write: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_rates(self.input, self.cached_input, self.cache_write, self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rates of an operation with more than `above_input_tokens` input tokens."""
+
+    above_input_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """A model's rates: `base`, or those of the highest tier that the input passes.
+
+    Tiers are cliffs, as genai-prices has them (`TieredPrices`, `calc_unit_price`): once an
+    operation's whole input, cached tokens included, exceeds the threshold, every token of it, of
+    each kind, has the tier's rate.
+    """
+
+    base: Rates
+    tiers: tuple[Tier, ...] = ()
+
+    def __post_init__(self) -> None:
+        starts = [0, *(tier.above_input_tokens for tier in self.tiers)]
+        if any(low >= high for low, high in pairwise(starts)):
+            raise ValueError("tiers start above 0, each above the one before")
+
+    def rates_for(self, input_tokens: int) -> Rates:
+        return self.reachable(input_tokens)[-1]
+
+    def reachable(self, input_tokens: int) -> tuple[Rates, ...]:
+        """The rates that an operation with up to this much input can meet."""
+        passed = (tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)
+        return (self.base, *passed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatRates:
+    """One known rate for each kind of token, whatever the model and the tier."""
+
+    input: int
+    cached_input: int
+    cache_write: int
+    output: int
+
+    def __post_init__(self) -> None:
+        _require_rates(self.input, self.cached_input, self.cache_write, self.output)
+
+
+def cost_nano_usd(
+    prices: PriceList,
+    *,
+    input_tokens: int,
+    cached_input_tokens: int,
+    cache_write_tokens: int,
+    output_tokens: int,
+) -> int:
+    """What an operation cost. Input includes cached and cache-written tokens, output reasoning.
+
+    PriceUnknown where tokens were used whose rate is unknown; PriceOutOfBounds beyond the
+    ledger's bounds; ValueError where the cached and written parts exceed the input.
+    """
+    uncached = _uncached(input_tokens, cached_input_tokens, cache_write_tokens)
+    rates = _resolved(prices.rates_for(input_tokens))
+    return _within_bounds(
+        _line(uncached, rates.input)
+        + _line(cached_input_tokens, rates.cached_input)
+        + _line(cache_write_tokens, rates.cache_write)
+        + _line(output_tokens, rates.output)
+    )
+
+
+def worst_case_nano_usd(price_lists: Iterable[PriceList], input_tokens: int, output_tokens: int) -> int:
+    """The most that up to these counts can cost, on any of the models, however the input is split.
+
+    Never below cost_nano_usd of one of them or flat_cost at their flat_rates, so that what stays
+    within its permit stays within its hold. PriceUnknown where one lacks a rate that it needs, or
+    where there is no model at all; PriceOutOfBounds as for a cost.
+    """
+    dearest = _dearest(price_lists, input_tokens)
+    input_rate = _max((dearest.input, dearest.cached_input, dearest.cache_write))
+    return _within_bounds(_most_input(input_tokens, input_rate) + _most_output(output_tokens, dearest.output))
+
+
+def flat_rates(price_lists: Iterable[PriceList], input_tokens: int) -> FlatRates:
+    """The dearest rate of each kind that up to this much input can meet on any of the models.
+
+    PriceUnknown where one of them lacks a rate, or where there is no model at all.
+    """
+    dearest = _dearest(price_lists, input_tokens)
+    return FlatRates(
+        input=_known(dearest.input),
+        cached_input=_known(dearest.cached_input),
+        cache_write=_known(dearest.cache_write),
+        output=_known(dearest.output),
+    )
+
+
+def flat_cost(
+    rates: FlatRates,
+    *,
+    input_tokens: int,
+    cached_input_tokens: int,
+    cache_write_tokens: int,
+    output_tokens: int,
+) -> int:
+    """What a commit that names no model costs, rounded up once; the ledger's SQL does the same."""
+    uncached = _uncached(input_tokens, cached_input_tokens, cache_write_tokens)
+    exact = (
+        uncached * rates.input
+        + cached_input_tokens * rates.cached_input
+        + cache_write_tokens * rates.cache_write
+        + _count(output_tokens) * rates.output
+    )
+    return _within_bounds(_ceil(exact, _PER))
+
+
+def unit_cost(price_per_unit_nano: int, units: int) -> int:
+    """What `units` of an API task cost, in nano-USD; PriceOutOfBounds as for tokens."""
+    _require_rates(price_per_unit_nano)
+    return _within_bounds(price_per_unit_nano * _count(units))
+
+
+def usd(nano: int) -> str:
+    """An amount as a decimal string: exact, without exponent, with 2 to 9 decimals."""
+    whole, rest = divmod(abs(nano), _NANO)
+    sign = "-" if nano < 0 else ""
+    return f"{sign}{whole}.{f'{rest:09}'.rstrip('0'):0<2}"
+
+
+def nano_usd(text: str, *, allow_negative: bool = False) -> int:
+    """The amount that a plain decimal string such as "12.5" says, exactly.
+
+    ValueError for more than 9 decimals, an exponent, NaN, spaces, more than MAX_AMOUNT_NANO_USD,
+    or a sign where negative amounts are not allowed.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an amount in USD with at most 9 decimals")
+    sign, whole, decimals = match.groups(default="")
+    if sign and not allow_negative:
+        raise ValueError("the amount is negative")
+    nano = int(whole) * _NANO + int(decimals.ljust(9, "0"))
+    if nano > MAX_AMOUNT_NANO_USD:
+        raise ValueError(f"the amount exceeds {usd(MAX_AMOUNT_NANO_USD)}")
+    return -nano if sign else nano
+
+
+def _require_rates(*rates: int | None) -> None:
+    for rate in rates:
+        if rate is not None and not 0 <= rate <= MAX_RATE:
+            raise PriceOutOfBounds(f"rate {rate} is not in 0..{MAX_RATE}")
+
+
+def _count(count: int) -> int:
+    if not 0 <= count <= MAX_COUNT:
+        raise PriceOutOfBounds(f"count {count} is not in 0..{MAX_COUNT}")
+    return count
+
+
+def _within_bounds(nano: int) -> int:
+    if nano > MAX_OPERATION_NANO_USD:
+        raise PriceOutOfBounds(f"{usd(nano)} USD for one operation")
+    return nano
+
+
+def _uncached(input_tokens: int, cached_input_tokens: int, cache_write_tokens: int) -> int:
+    uncached = _count(input_tokens) - _count(cached_input_tokens) - _count(cache_write_tokens)
+    if uncached < 0:
+        raise ValueError("cached and cache-written tokens exceed the input that includes them")
+    return uncached
+
+
+def _resolved(rates: Rates) -> Rates:
+    """The rates with the input rate written where it stands in for the cache's."""
+    cached = rates.input if rates.cached_input is None else rates.cached_input
+    written = rates.input if rates.cache_write is None else rates.cache_write
+    return replace(rates, cached_input=cached, cache_write=written)
+
+
+def _dearest(price_lists: Iterable[PriceList], input_tokens: int) -> Rates:
+    """For each kind the dearest rate within reach, or None where one of them is unknown."""
+    met = [_resolved(rates) for prices in price_lists for rates in prices.reachable(_count(input_tokens))]
+    if not met:
+        raise PriceUnknown("there is no model with a price")
+    return Rates(
+        input=_max(rates.input for rates in met),
+        cached_input=_max(rates.cached_input for rates in met),
+        cache_write=_max(rates.cache_write for rates in met),
+        output=_max(rates.output for rates in met),
+    )
+
+
+def _max(rates: Iterable[int | None]) -> int | None:
+    """The dearest of the rates; None, unknown, where one of them is unknown."""
+    known = list(rates)
+    return None if None in known else max(rate for rate in known if rate is not None)
+
+
+def _known(rate: int | None) -> int:
+    if rate is None:
+        raise PriceUnknown("a model lacks a rate")
+    return rate
+
+
+def _line(tokens: int, rate: int | None) -> int:
+    """The cost of one kind of token, half to even; tokens that were not used need no rate."""
+    if _count(tokens) == 0:
+        return 0
+    whole, rest = divmod(tokens * _known(rate), _PER)
+    return whole + (rest * 2 > _PER or (rest * 2 == _PER and whole % 2 == 1))
+
+
+def _most_input(tokens: int, rate: int | None) -> int:
+    """An upper bound for the three lines that share these tokens, none dearer than `rate`.
+
+    Rounding adds at most half a nano-USD to each; and no line exceeds its tokens at the rate
+    rounded up to whole nano-USD a token, which is exact for nearly all published rates.
+    """
+    if _count(tokens) == 0:
+        return 0
+    rate = _known(rate)
+    return min((2 * tokens * rate + 3 * _PER) // (2 * _PER), tokens * _ceil(rate, _PER))
+
+
+def _most_output(tokens: int, rate: int | None) -> int:
+    return _ceil(tokens * _known(rate), _PER) if _count(tokens) else 0
+
+
+def _ceil(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
