@@ -203,6 +203,9 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# The calls per second of a service key are divided among the API processes.
+API_PROCESSES = _read("WEB_WORKERS", int, 2)
+
 # --- Browser: people, sessions, static files ----------------------------------
 AUTH_USER_MODEL = "tenants.User"
 AUTH_PASSWORD_VALIDATORS = [

@@ -58,6 +58,8 @@ def main() -> int:
     except CannotStart as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

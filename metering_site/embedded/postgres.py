@@ -106,16 +106,18 @@ class Postgres:
             return
         lines = pid_file.read_text().splitlines()
         pid = int(lines[0]) if lines and lines[0].isdigit() else 0
-        if pid and processes.is_alive(pid):
-            if pid in self._processes() or not Path("/proc").exists():
-                _signal(pid, signal.SIGINT)
-                processes.wait_until(lambda: not processes.is_alive(pid), seconds=SECONDS_TO_STOP)
-            else:
-                # PostgreSQL takes its parent's id for a left-over, and still looks for old backends.
-                pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+        if pid and self._is_ours(pid):
+            _signal(pid, signal.SIGINT)
+            processes.wait_until(lambda: not self._is_ours(pid), seconds=SECONDS_TO_STOP)
+        elif pid and processes.is_alive(pid):
+            # PostgreSQL takes its parent's id for a left-over, and still looks for old backends.
+            pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
         for orphan in self._processes():
             _signal(orphan, signal.SIGQUIT)
         processes.wait_until(lambda: not self._processes(), seconds=SECONDS_TO_STOP)
+
+    def _is_ours(self, pid: int) -> bool:
+        return pid in self._processes() if Path("/proc").exists() else processes.is_alive(pid)
 
     def _processes(self) -> list[int]:
         return list(processes.working_in(self.cluster, "postgres"))

@@ -1,5 +1,139 @@
+"""The whole system on one machine: what `make run` starts, in which order, and how it is told to its user."""
+
+import os
+import secrets
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from metering_site.embedded import folders, prepare, web
+from metering_site.embedded.processes import CannotStart
+from metering_site.embedded.servers import Servers, claimed
+from metering_site.embedded.supervisor import Program, Supervisor
+
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(data_dir: Path) -> int:
-    raise SystemExit("not yet")
+    """Start everything under `data_dir`, announce it, and keep it running until Ctrl-C or SIGTERM.
+
+    Everything that was started is stopped again, whatever happens. Raises CannotStart.
+    """
+    os.chdir(folders.PROJECT)
+    with claimed(data_dir):
+        address = web.Address.of(os.environ)
+        address.wait_until_free()
+        servers = Servers(data_dir=data_dir, environ=_environment(data_dir))
+        variables = servers.variables()
+        programs = _programs(data_dir, variables, address)
+        supervisor = Supervisor(servers=servers.embedded, programs=programs, say=_say)
+        try:
+            with _step("Starting PostgreSQL and Valkey" if servers.embedded else "Using your servers"):
+                servers.start()
+            _write_private(data_dir / "stack.env", variables)
+            for title, work in prepare.steps(data_dir, variables, address.url):
+                with _step(title):
+                    work()
+            with _step("Starting web, worker, beat and keeper"):
+                supervisor.start()
+                address.wait_until_ready(programs[0])
+            print(_announcement(data_dir, address), flush=True)
+            supervisor.watch()
+        except (KeyboardInterrupt, SystemExit):  # asked to stop, by Ctrl-C or a signal
+            print()
+        finally:
+            for number in STOPPING_SIGNALS:  # it is under way; once more would leave something behind
+                signal.signal(number, signal.SIG_IGN)
+            with _step("Stopping"):
+                supervisor.stop()
+                servers.stop()
+    return 0
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    """The caller's environment over what a stack on one machine needs; the secret key outlives a restart."""
+    kept = prepare.read_env_file(data_dir / "stack.env").get("SECRET_KEY")
+    return {
+        "SECRET_KEY": kept or secrets.token_urlsafe(48),
+        "DEBUG": "false",
+        "HTTPS": "false",
+        "PYTHONUNBUFFERED": "1",
+        **os.environ,
+    }
+
+
+def _write_private(path: Path, variables: Mapping[str, str]) -> None:
+    """So that `manage.py` in a checkout finds the stack without a variable set by hand."""
+    names = ("SECRET_KEY", "DEBUG", "HTTPS", "DATABASE_URL", "REDIS_URL")
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text("".join(f"{name}={shlex.quote(variables[name])}\n" for name in names))
+
+
+def _programs(data_dir: Path, variables: Mapping[str, str], address: web.Address) -> list[Program]:
+    celery = [sys.executable, "-m", "celery", "-A", "metering_site"]
+    commands = {
+        "web": address.command(variables),
+        "worker": [*celery, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"],
+        "beat": [*celery, "beat", f"--schedule={data_dir / 'celerybeat-schedule'}", "--pidfile="],
+        "keeper": [sys.executable, "manage.py", "keep"],
+    }
+    return [
+        Program(
+            name=name,
+            command=command,
+            env={**variables, "APPLICATION_NAME": f"metering-{name}"},
+            log=data_dir / "logs" / f"{name}.log",
+        )
+        for name, command in commands.items()
+    ]
+
+
+def _announcement(data_dir: Path, address: web.Address) -> str:
+    env_file = data_dir / "dev.env"
+    dev = prepare.read_env_file(env_file)
+    return f"""
+  The system is up at {address.url}
+
+    Admin          {address.url}/admin/
+    API and docs   {address.url}/api/docs/
+    Super admin    {dev.get("METERING_ADMIN_EMAIL")}   {dev.get("METERING_ADMIN_PASSWORD")}
+    Tenant admin   {dev.get("METERING_TENANT_EMAIL")}   {dev.get("METERING_TENANT_PASSWORD")}
+    Service key    METERING_KEY in {_shown(env_file)}
+    Logs           {_shown(data_dir / "logs")}
+
+  The first request to try, in another terminal:
+
+    . {_shown(env_file)}
+    curl -s "$METERING_URL/api/v1/enforce" -H "Authorization: Bearer $METERING_KEY" \\
+      -H "Idempotency-Key: first-$(date +%s)" -H "Content-Type: application/json" \\
+      -d '{{"tenant": "ACME", "user": "u-17", "task": "LLM2_DRAFT",
+           "estimate": {{"input_tokens": 1200, "max_output_tokens": 500}}}}'
+
+  Ctrl-C stops everything.
+"""
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(folders.PROJECT) if path.is_relative_to(folders.PROJECT) else path)
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    """Say what is being done, and how long it took or that it failed."""
+    started = time.monotonic()
+    print(f"{title} ... ", end="", flush=True)
+    try:
+        yield
+    except CannotStart:
+        print("failed", flush=True)
+        raise
+    print(f"{time.monotonic() - started:.1f} s", flush=True)

@@ -36,13 +36,14 @@ CAPABILITY = Way(
     ),
     owner=NOBODY,
 )
+WAYS = (DROP, NAMESPACE, CAPABILITY)
 
 
 def choose(program: Path, folder: Path) -> Way:
     """The first way by which `program` runs as somebody else than root and reaches the existing `folder`."""
     if os.geteuid() != 0:
         return Way(name="plain", owner=os.geteuid())
-    for way in (DROP, NAMESPACE, CAPABILITY):
+    for way in WAYS:
         if _works(way, program, folder):
             return way
     raise CannotStart(
