@@ -111,8 +111,9 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
     if presented.kind == tokens.ATI:
         tenant, token = _token(presented, now)
         return Caller(
-            scopes=frozenset({Scope.ENFORCE, Scope.READ}), key=None, tenant=tenant.id, user_key=str(token.user),
-            role=token.role, numbers=Numbers(tenant=tenant.number), until=token.until,
+            scopes=frozenset({Scope.ENFORCE, Scope.READ}), key=None, tenant=tenant.id,
+            user_key=str(token.user), role=token.role, numbers=Numbers(tenant=tenant.number),
+            until=token.until,
         )  # fmt: skip
     ring = facts.keys()
     key = _key(ring, presented, now)

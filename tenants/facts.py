@@ -56,7 +56,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootPlan:
-    """What the root token says of the plan: `plan` from `starts_at`, `next_plan` from `next_at`, none from `ends_at`."""
+    """What the root token says: `plan` from `starts_at`, `next_plan` from `next_at`, none from `ends_at`."""
 
     plan: UUID
     starts_at: datetime
@@ -86,6 +86,7 @@ class TenantFacts:
     mode: EnforcementMode
     timezone: str
     anchor_day: int
+    calendar_since: datetime | None
     next_calendar: tuple[str, int, datetime] | None
     meter_secret: bytes
     root: RootPlan | None
@@ -119,7 +120,7 @@ def _earliest(*instants: datetime | None) -> datetime | None:
 
 
 def read_tenant(tenant_id: UUID) -> TenantFacts:
-    """The facts as they stand; call it inside `versions.one_instant()`. TenantUnknown where there is no row."""
+    """The facts as they stand; call it inside `versions.one_instant()`. TenantUnknown where there is none."""
     number = versions.number_of(tenant_id)
     tenant = Tenant.objects.filter(pk=tenant_id).select_related("root_token").first()
     if tenant is None:
@@ -146,6 +147,7 @@ def read_tenant(tenant_id: UUID) -> TenantFacts:
         mode=EnforcementMode(tenant.enforcement_mode),
         timezone=tenant.timezone,
         anchor_day=tenant.billing_anchor_day,
+        calendar_since=tenant.calendar_since,
         next_calendar=(tenant.next_timezone or "", tenant.next_billing_anchor_day or 1, change)
         if change
         else None,

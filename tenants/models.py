@@ -3,11 +3,13 @@
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from zoneinfo import available_timezones
 
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -65,6 +67,14 @@ class Scope(models.TextChoices):
     ADMIN = "admin", "Simulate plans"
 
 
+def known_zone(name: str) -> None:
+    """Raises ValidationError where this machine knows no such time zone; “localtime” is nobody's."""
+    if name not in available_timezones() or name == "localtime":
+        raise ValidationError(
+            "There is no time zone %(name)s; write it like Europe/Berlin.", params={"name": name}
+        )
+
+
 def meter_secret() -> bytes:
     """A new secret under which a tenant's meter ids are derived."""
     return secrets.token_bytes(32)
@@ -100,15 +110,25 @@ class Tenant(models.Model):
         help_text="The mildest of tenant, feature and roll-out rule is what counts.",
     )
     timezone = models.CharField(
-        max_length=64, default="UTC", help_text="Its days and months begin at midnight here."
+        max_length=64,
+        default="UTC",
+        validators=[known_zone],
+        help_text="Its days and months begin at midnight here.",
     )
     billing_anchor_day = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(31)],
         help_text="The day its month begins, 1 to 31; in a shorter month the last day.",
     )
+    calendar_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When an earlier change took effect."
+    )
     next_timezone = models.CharField(
-        max_length=64, null=True, blank=True, help_text="The zone from the change on."
+        max_length=64,
+        null=True,
+        blank=True,
+        validators=[known_zone],
+        help_text="The zone from the change on.",
     )
     next_billing_anchor_day = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="The anchor day from the change on."
@@ -154,6 +174,12 @@ class Tenant(models.Model):
                 ),
                 name="tenants_tenant_next_calendar",
             ),
+            models.CheckConstraint(
+                condition=Q(calendar_since__isnull=True)
+                | Q(next_calendar_at__isnull=True)
+                | Q(calendar_since__lt=F("next_calendar_at")),
+                name="tenants_tenant_next_calendar_after_since",
+            ),
             models.UniqueConstraint(fields=["id", "root_token"], name="tenants_tenant_id_root_token"),
         ]
         triggers = [
@@ -161,8 +187,8 @@ class Tenant(models.Model):
             *versions.counted(
                 "r.id",
                 columns=[
-                    "name", "status", "enforcement_mode", "timezone", "billing_anchor_day", "next_timezone",
-                    "next_billing_anchor_day", "next_calendar_at", "root_token_id",
+                    "name", "status", "enforcement_mode", "timezone", "billing_anchor_day", "calendar_since",
+                    "next_timezone", "next_billing_anchor_day", "next_calendar_at", "root_token_id",
                 ],
             ),
         ]  # fmt: skip
@@ -176,7 +202,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":  # noqa: ANN401 - model fields
         """A user of a tenant; the password is stored hashed, None makes log-in impossible."""
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=self.model.normalize_username(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -186,7 +212,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, role=Role.SUPER_ADMIN, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").strip().lower())
+        return self.get(email=self.model.normalize_username(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -228,7 +254,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         ordering = ["email"]
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="tenants_user_email"),
+            models.UniqueConstraint(fields=["email"], name="tenants_user_email"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="tenants_user_email_lower_case"),
             one_of("role", Role, "tenants_user_role"),
             one_of("status", UserStatus, "tenants_user_status"),
             models.CheckConstraint(
@@ -250,6 +277,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """The e-mail address as it is stored and looked up; forms reach it through `clean`."""
+        return super().normalize_username(username).strip().lower()
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]  # Django reads it; here it follows the status
@@ -399,7 +431,7 @@ class ATIToken(models.Model):
         return self.id == self.root_id
 
     def plan_at(self, now: datetime) -> "Plan | None":
-        """The plan in force at `now`, read from the root token alone; None before its start or after its end."""
+        """The plan in force at `now`, by the root token alone; None before its start and after its end."""
         root = self.root
         if root.plan_starts_at is None or now < root.plan_starts_at:
             return None

@@ -77,7 +77,7 @@ def issue_root(
     expires_at: datetime | None = None,
     max_uses: int | None = None,
 ) -> Issued[ATIToken]:
-    """The tenant's one root token: an invitation that carries the plan. TokenError where it has one already."""
+    """The tenant's one root token: an invitation that carries the plan. TokenError where it has one."""
     public, text = _new(ATI)
     token_id = uuid7()
     with transaction.atomic():
@@ -86,8 +86,8 @@ def issue_root(
             raise TokenError(f"{tenant.ati_id} has its root token already; renew it instead.")
         token = ATIToken.objects.create(
             id=token_id, tenant=tenant, root_id=token_id, name="Root", fingerprint=public,
-            hash=_hash(text), plan=plan, plan_starts_at=starts_at, plan_ends_at=ends_at, expires_at=expires_at,
-            max_uses=max_uses,
+            hash=_hash(text), plan=plan, plan_starts_at=starts_at, plan_ends_at=ends_at,
+            expires_at=expires_at, max_uses=max_uses,
         )  # fmt: skip
         locked.root_token = token
         locked.save(update_fields=["root_token"])
