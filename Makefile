@@ -3,7 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 WITH_SERVERS := $(VENV)/python -m metering_site.embedded exec --data
 OPENAPI := docs/openapi.yaml
-# The settings of a deployment, for `check --deploy`; nothing of the checkout's own .env gets in.
+# What the checkout's own .env may not change: the settings of the tests, and of a deployment for `check --deploy`.
+TESTED := DEBUG=false HTTPS=false LOG_LEVEL=INFO
 DEPLOYED := DEBUG=false HTTPS=true ALLOWED_HOSTS=metering.example.com CSRF_TRUSTED_ORIGINS=https://metering.example.com
 
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ run: .venv/installed ## Start the whole system on this machine (PORT=8000)
 	@$(VENV)/python -m metering_site.embedded run
 
 test: .venv/installed-dev ## Run all tests on servers of their own (ARGS="tests/usage -k hold" for some)
-	@$(WITH_SERVERS) .data/test -- $(VENV)/python -m pytest $(or $(ARGS),--cov)
+	@$(TESTED) $(WITH_SERVERS) .data/test -- $(VENV)/python -m pytest $(or $(ARGS),--cov)
 
 check: .venv/installed-dev ## Lint, types, imports, migrations, deployment settings, OpenAPI
 	$(VENV)/ruff check .

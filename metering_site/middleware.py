@@ -16,7 +16,8 @@ from django.utils.deprecation import MiddlewareMixin
 
 Next = Callable[[HttpRequest], HttpResponseBase]
 
-API_PREFIX = "/api/"
+# Called by programs: no session, no cookie, and any Host header (a health check comes by number).
+NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # Unfold's pages run Alpine, which evaluates its attributes, and carry inline scripts.
@@ -72,22 +73,18 @@ class RequestLogMiddleware:
 
 
 class _BrowserOnly(MiddlewareMixin):
-    """Mixed in before a middleware: a request to the API skips it."""
+    """Mixed in before a middleware: what only programs call skips it."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if request.path_info.startswith(API_PREFIX):
+        if request.path_info.startswith(NOT_FOR_BROWSERS):
             return self.get_response(request)
         return super().__call__(request)
 
 
-class BrowserContentPolicyMiddleware:
+class BrowserContentPolicyMiddleware(_BrowserOnly):
     """Tells the browser to load scripts, styles and pictures from here alone."""
 
-    def __init__(self, get_response: Next) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         return response
 

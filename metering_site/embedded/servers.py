@@ -46,13 +46,14 @@ class Servers:
             server.stop()
 
     def variables(self) -> dict[str, str]:
-        """The environment of a program that uses them: the caller's own, the two URLs, a secret key."""
-        secret = self.environ.get("SECRET_KEY") or secrets.token_urlsafe(48)
+        """What a program that uses them gets: the caller's variables over what one machine needs, the two URLs."""
         return {
-            **self.environ,
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "DEBUG": "false",
+            "HTTPS": "false",
+            **{name: value for name, value in self.environ.items() if value},
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "SECRET_KEY": secret,
         }
 
 

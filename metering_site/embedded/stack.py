@@ -1,7 +1,6 @@
 """The whole system on one machine: what `make run` starts, in which order, and how it is told to its user."""
 
 import os
-import secrets
 import shlex
 import signal
 import sys
@@ -55,15 +54,10 @@ def run(data_dir: Path) -> int:
 
 
 def _environment(data_dir: Path) -> dict[str, str]:
-    """The caller's environment over what a stack on one machine needs; the secret key outlives a restart."""
-    kept = prepare.read_env_file(data_dir / "stack.env").get("SECRET_KEY")
-    return {
-        "SECRET_KEY": kept or secrets.token_urlsafe(48),
-        "DEBUG": "false",
-        "HTTPS": "false",
-        "PYTHONUNBUFFERED": "1",
-        **os.environ,
-    }
+    """The caller's; the secret key is the last start's, so that nobody is logged out by a restart."""
+    kept = prepare.read_env_file(data_dir / "stack.env")
+    secret = {name: value for name, value in kept.items() if name == "SECRET_KEY"}
+    return {"PYTHONUNBUFFERED": "1", **secret, **os.environ}
 
 
 def _write_private(path: Path, variables: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from metering_site.embedded.valkey import Valkey
 Make = Callable[[Path], Valkey]
 
 
-def client(valkey: Valkey) -> "redis.Redis[bytes]":
+def client(valkey: Valkey) -> redis.Redis:
     return redis.Redis.from_url(valkey.url)
 
 

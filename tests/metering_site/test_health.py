@@ -1,0 +1,64 @@
+"""What a load balancer is told."""
+
+from http import HTTPStatus
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+
+def test_a_process_that_answers_is_healthy_without_asking_anybody(client: Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (HTTPStatus.OK, {"status": "ok"})
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_ready_with_database_migrations_and_redis(client: Client, db: None) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.json() == {
+        "status": "ok",
+        "checks": {"database": "ok", "migrations": "ok", "redis": "ok"},
+    }
+
+
+def test_a_warm_readiness_question_costs_two_queries(
+    client: Client, db: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    client.get("/readyz")
+    with django_assert_num_queries(2):  # is there a table of migrations, and what is in it
+        client.get("/readyz")
+
+
+def test_not_ready_while_a_migration_is_missing(client: Client, db: None) -> None:
+    MigrationRecorder(connection).record_unapplied("usage", "0001_initial")
+    answer = client.get("/readyz")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.json()["checks"]["migrations"] == "unapplied"
+
+
+def test_not_ready_without_the_database(client: Client, transactional_db: None) -> None:
+    parameters = {**connection.settings_dict}
+    connection.close()
+    connection.settings_dict["HOST"] = "/nowhere"
+    try:
+        answer = client.get("/readyz")
+    finally:
+        connection.close()
+        connection.settings_dict.update(parameters)
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.json()["checks"] == {"database": "unavailable", "migrations": "unknown", "redis": "ok"}
+
+
+def test_redis_away_is_reported_and_refuses_nothing(client: Client, db: None, settings: Settings) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "unix:///nowhere.sock"}}
+    answer = client.get("/readyz")
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.json()["checks"]["redis"] == "degraded"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_only_read(client: Client, path: str) -> None:
+    assert client.post(path).status_code == HTTPStatus.METHOD_NOT_ALLOWED

@@ -1,0 +1,64 @@
+"""A wrong variable stops `manage.py check` with an id and a hint."""
+
+import os
+import subprocess
+import sys
+
+from metering_site.embedded import folders
+
+USABLE = {
+    "SECRET_KEY": "k" * 30 + "0123456789-abcdefghijklmnop",
+    "DEBUG": "false",
+    "HTTPS": "true",
+    "ALLOWED_HOSTS": "metering.example.com",
+}
+
+
+def check(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py check` in a process of its own, as settings are read once."""
+    environment = {**os.environ, **USABLE, **variables}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", *arguments],
+        cwd=folders.PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_documented_settings_pass_the_deployment_check() -> None:
+    done = check("--deploy", "--fail-level", "WARNING")
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_wrong_variable_is_named_with_a_hint_and_no_password_is_repeated() -> None:
+    done = check(
+        DATABASE_URL="postgresql://metering:hidden@host:not-a-port/metering",
+        REDIS_URL="memcached://host",
+        DEBUG="perhaps",
+        HSTS_SECONDS="long",
+        LOG_LEVEL="loud",
+    )
+    assert done.returncode != 0
+    for name in ("DATABASE_URL", "DEBUG", "HSTS_SECONDS"):
+        assert f"(metering_site.E001) {name} cannot be read" in done.stderr
+    assert "(metering_site.E004) REDIS_URL" in done.stderr
+    assert "(metering_site.E005) LOG_LEVEL" in done.stderr
+    assert done.stderr.count("HINT") == 5
+    assert "hidden" not in done.stdout + done.stderr
+
+
+def test_a_missing_secret_key_and_another_database_are_errors_outside_a_deployment_too() -> None:
+    """Defect 27: secrets with defaults in code."""
+    done = check(SECRET_KEY="", DATABASE_URL="sqlite:////nowhere/db.sqlite3")
+    assert done.returncode != 0
+    assert "metering_site.E002" in done.stderr
+    assert "metering_site.E003" in done.stderr
+
+
+def test_a_deployment_is_warned_of_debug_and_of_cookies_in_the_clear() -> None:
+    done = check("--deploy", "--fail-level", "WARNING", DEBUG="true", HTTPS="false")
+    assert done.returncode != 0
+    for warning in ("security.W018", "security.W008", "security.W016"):
+        assert warning in done.stderr
