@@ -36,12 +36,19 @@ def redis_url(data_dir: Path = DEFAULT_DATA) -> str:
     return f"unix://{socket_folder(data_dir) / VALKEY_SOCKET}"
 
 
+def not_ours(folder: Path) -> str:
+    """What to tell the person whose folder turns out to be another's."""
+    return (
+        f"{folder} belongs to another user, perhaps from a run as root. Take it back (chown -R) or remove it."
+    )
+
+
 def make_private(folder: Path) -> None:
     """Make a folder only its owner can enter; a link or somebody else's folder of that name is refused."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or (found.st_uid != os.geteuid() and os.geteuid() != 0):
-        raise CannotStart(f"{folder} belongs to somebody else. Remove it, or run as the user who made it.")
+        raise CannotStart(not_ours(folder))
     folder.chmod(0o700)
 
 
@@ -49,5 +56,5 @@ def make_data_dir(data_dir: Path) -> None:
     """Make the data folder itself: passable for the server's own user, its private parts are each closed."""
     data_dir.mkdir(parents=True, exist_ok=True)
     if os.geteuid() not in {0, data_dir.stat().st_uid}:
-        raise CannotStart(f"{data_dir} belongs to somebody else. Run as that user, or choose another folder.")
+        raise CannotStart(not_ours(data_dir))
     data_dir.chmod(0o711)

@@ -46,7 +46,7 @@ class Servers:
             server.stop()
 
     def variables(self) -> dict[str, str]:
-        """What a program that uses them gets: the caller's variables over what one machine needs, the two URLs."""
+        """The variables of a program that uses them: the caller's over what one machine needs, and both URLs."""
         return {
             "SECRET_KEY": secrets.token_urlsafe(48),
             "DEBUG": "false",

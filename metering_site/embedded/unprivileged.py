@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from metering_site.embedded import folders
 from metering_site.embedded.processes import CannotStart
 
 NOBODY = 65534
@@ -57,9 +58,7 @@ def give(folder: Path, owner: int) -> None:
     if folder.stat().st_uid == owner:
         return
     if os.geteuid() != 0:
-        raise CannotStart(
-            f"{folder} belongs to somebody else. Run as the user who made it, or remove it to begin anew."
-        )
+        raise CannotStart(folders.not_ours(folder))
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
             os.chown(Path(parent) / name, owner, owner, follow_symlinks=False)
