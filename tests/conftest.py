@@ -1,0 +1,98 @@
+"""The databases of the tests and their fixed cast."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from pytest_django import DjangoDbBlocker
+
+from plans import catalogue
+from plans.models import PolicyRule, RolloutRule
+from tenants import facts, versions
+from tenants.models import ATIToken, ServiceKey, Tenant, User
+from tests import cast
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Every test finds the seeded catalogue, as an installation has it."""
+    with django_db_blocker.unblock():
+        catalogue.seed(catalogue.read())
+
+
+@pytest.fixture(autouse=True)
+def _no_snapshots() -> None:
+    """A number that was rolled back is given again: a snapshot of another test would look current.
+
+    A tenant's public name, which elsewhere never changes its owner, does so from test to test.
+    """
+    versions.clear_all()
+    facts._by_ati_id.clear()
+
+
+@pytest.fixture
+def committed(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The database without a transaction around the test, for what threads and processes do to it.
+
+    Afterwards the usage and everything of tenants is removed; the catalogue stays as the test leaves it.
+    """
+    if "db" in request.fixturenames or request.node.get_closest_marker("django_db"):
+        pytest.fail("`committed` and `db` exclude each other: a test is either committed or rolled back")
+    with django_db_blocker.unblock():
+        try:
+            yield
+        finally:
+            _remove_all_but_the_catalogue()
+
+
+def _remove_all_but_the_catalogue() -> None:
+    emptied = ", ".join(
+        model._meta.db_table
+        for label in ("usage", "enforcement", "admin", "sessions")
+        for model in apps.get_app_config(label).get_models()
+        if model._meta.managed
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A thread that a test left behind in a transaction fails this test and not the whole run.
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        cursor.execute(f"TRUNCATE {emptied}")
+        RolloutRule.objects.all().delete()
+        PolicyRule.objects.filter(tenant__isnull=False).delete()
+        # These refer to each other in circles; the foreign keys wait for the transaction's end.
+        for model in (ServiceKey, User, ATIToken, Tenant):
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")
+
+
+@pytest.fixture
+def _database(request: pytest.FixtureRequest) -> None:
+    """Whichever of `committed` and `db` the test asked for; `db` where it asked for none."""
+    request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
+
+
+@pytest.fixture
+def acme(_database: None) -> cast.Company:
+    """A tenant on PRO."""
+    return cast.make_tenant("ACME")
+
+
+@pytest.fixture
+def rival(_database: None) -> cast.Company:
+    """Another tenant on PRO, the stranger of every test."""
+    return cast.make_tenant("RIVAL")
+
+
+@pytest.fixture
+def svc(_database: None) -> str:
+    """The text of a service key that may do everything for any tenant."""
+    return cast.make_key()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        asked = marker is not None and marker.kwargs.get("transaction")
+        if asked or "transactional_db" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid}: use `committed`; a flush would take the catalogue away")
