@@ -14,9 +14,7 @@ from metering_site import logs
 def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: object) -> list[CheckMessage]:
     """Every variable could be read, and those without a default are there."""
     found: list[CheckMessage] = [
-        Error(
-            f"{name} cannot be read: {why}.", hint="See .env.example for its form.", id="metering_site.E001"
-        )
+        Error(f"{name} cannot be read: {why}.", hint="See .env.example for its form.", id="metering_site.E001")
         for name, why in settings.UNREADABLE.items()
     ]
     if not _has_secret_key():
@@ -24,19 +22,13 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: obj
         found.append(Error("SECRET_KEY is not set.", hint=hint, id="metering_site.E002"))
     if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
         hint = "Set DATABASE_URL to postgresql://user:password@host:5432/name."
-        found.append(
-            Error("Only PostgreSQL keeps the ledger's promises.", hint=hint, id="metering_site.E003")
-        )
+        found.append(Error("Only PostgreSQL keeps the ledger's promises.", hint=hint, id="metering_site.E003"))
     if not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
         hint = "Set REDIS_URL to redis://host:6379/0, rediss://... or unix:///path/to/socket."
-        found.append(
-            Error("REDIS_URL is not the URL of a Redis or Valkey.", hint=hint, id="metering_site.E004")
-        )
+        found.append(Error("REDIS_URL is not the URL of a Redis or Valkey.", hint=hint, id="metering_site.E004"))
     if settings.LOG_LEVEL not in logs.LEVELS:
         hint = f"Set LOG_LEVEL to one of {', '.join(logs.LEVELS)}."
-        found.append(
-            Error(f"LOG_LEVEL {settings.LOG_LEVEL} is not known.", hint=hint, id="metering_site.E005")
-        )
+        found.append(Error(f"LOG_LEVEL {settings.LOG_LEVEL} is not known.", hint=hint, id="metering_site.E005"))
     return found
 
 

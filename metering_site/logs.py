@@ -38,9 +38,7 @@ def configuration(level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "handlers": {
-            "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
-        },
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
         "root": {"handlers": ["stdout"], "level": logging.getLevelName(number)},
         "loggers": {
             "django": {"handlers": [], "propagate": True},

@@ -9,7 +9,7 @@ import uuid_utils
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
@@ -61,6 +61,9 @@ class RequestLogMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request.request_id, **_trace(request)):
             response = self.get_response(request)
             response["X-Request-ID"] = request.request_id
+            # CommonMiddleware does it for pages; without it the web server answers in chunks.
+            if isinstance(response, HttpResponse):
+                response.headers.setdefault("Content-Length", str(len(response.content)))
             log.info(
                 "request",
                 method=request.method,

@@ -35,19 +35,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m metering_site.embedded", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="start the whole system and supervise it")
-    run.add_argument(
-        "--data", type=Path, default=folders.DEFAULT_DATA, help="the data folder (default: .data)"
-    )
+    run.add_argument("--data", type=Path, default=folders.DEFAULT_DATA, help="the data folder (default: .data)")
     run_in = commands.add_parser("exec", help="start the servers, run one command, stop them")
-    run_in.add_argument(
-        "--data", type=Path, required=True, help="the data folder, made where it does not exist"
-    )
+    run_in.add_argument("--data", type=Path, required=True, help="the data folder, made where it does not exist")
     run_in.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     chosen = parser.parse_args()
     environ.Env.read_env(folders.PROJECT / ".env")
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # so that `finally` stops the servers
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that `finally` stops the servers
     try:
         if chosen.command == "run":
             return stack.run(chosen.data.resolve())

@@ -38,9 +38,7 @@ def redis_url(data_dir: Path = DEFAULT_DATA) -> str:
 
 def not_ours(folder: Path) -> str:
     """What to tell the person whose folder turns out to be another's."""
-    return (
-        f"{folder} belongs to another user, perhaps from a run as root. Take it back (chown -R) or remove it."
-    )
+    return f"{folder} belongs to another user, perhaps from a run as root. Take it back (chown -R) or remove it."
 
 
 def make_private(folder: Path) -> None:

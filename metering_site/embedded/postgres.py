@@ -143,9 +143,7 @@ class Postgres:
             lines = (self.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return (
-            self.is_running and len(lines) >= 8 and lines[7].strip() == "ready" and int(lines[0]) == self._pid
-        )
+        return self.is_running and len(lines) >= 8 and lines[7].strip() == "ready" and int(lines[0]) == self._pid
 
     @property
     def _pid(self) -> int:

@@ -60,9 +60,7 @@ def _fingerprint(variables: Mapping[str, str], url: str) -> str:
 def _applied(database_url: str) -> list[tuple[object, ...]]:
     try:
         with psycopg.connect(database_url, connect_timeout=5) as connection:
-            return connection.execute(
-                "SELECT app, name, applied FROM django_migrations ORDER BY id"
-            ).fetchall()
+            return connection.execute("SELECT app, name, applied FROM django_migrations ORDER BY id").fetchall()
     except psycopg.errors.UndefinedTable:
         return []
     except psycopg.OperationalError as problem:

@@ -46,7 +46,7 @@ class Servers:
             server.stop()
 
     def variables(self) -> dict[str, str]:
-        """The variables of a program that uses them: the caller's over what one machine needs, and both URLs."""
+        """For a program that uses them: the caller's variables over what one machine needs, both URLs."""
         return {
             "SECRET_KEY": secrets.token_urlsafe(48),
             "DEBUG": "false",
@@ -67,9 +67,7 @@ def claimed(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip()
-            raise CannotStart(
-                f"{data_dir} is in use by process {holder}. Stop it, or use another folder."
-            ) from None
+            raise CannotStart(f"{data_dir} is in use by process {holder}. Stop it, or use another folder.") from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -47,10 +47,12 @@ class Program:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start it; it ends with the supervisor, however that ends (on Linux)."""
-        self.process = processes.spawn(
-            self.command, log=self.log, env=self.env, prepare=_die_with_the_supervisor
-        )
+        """Start it, alone: what a killed one left of its children would still listen on its port.
+
+        It ends with the supervisor, however that ends (on Linux).
+        """
+        self.end()
+        self.process = processes.spawn(self.command, log=self.log, env=self.env, prepare=_die_with_the_supervisor)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM and return at once."""
@@ -108,9 +110,7 @@ class Supervisor:
         """Ask all programs to end, and kill those that do not in time."""
         for program in self.programs:
             program.ask_to_stop()
-        processes.wait_until(
-            lambda: not any(program.is_running for program in self.programs), seconds=SECONDS_TO_STOP
-        )
+        processes.wait_until(lambda: not any(program.is_running for program in self.programs), seconds=SECONDS_TO_STOP)
         for program in self.programs:
             program.end()
 
@@ -124,9 +124,7 @@ class Supervisor:
             pause = min(LONGEST_PAUSE_SECONDS, 0.5 * (2**watched.failures - 1))
             watched.failures += 1
             watched.due_at = now + pause
-            self._say(
-                f"{watched.name} has ended; starting it again" + (f" in {pause:.1f} s" if pause else "")
-            )
+            self._say(f"{watched.name} has ended; starting it again" + (f" in {pause:.1f} s" if pause else ""))
         if now >= watched.due_at:
             watched.due_at = None
             watched.started_at = now

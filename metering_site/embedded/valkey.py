@@ -46,9 +46,7 @@ class Valkey:
         }
         words = [word for option in options.items() for word in option]
         self._process = processes.spawn([str(_binary()), *words], log=self.log)
-        processes.wait_until(
-            lambda: self._ask("PING") == "+PONG" or not self.is_running, seconds=SECONDS_TO_START
-        )
+        processes.wait_until(lambda: self._ask("PING") == "+PONG" or not self.is_running, seconds=SECONDS_TO_START)
         if not self.is_running or self._ask("PING") != "+PONG":
             self.stop()
             raise CannotStart(f"Valkey did not start. The end of {self.log}:\n{processes.tail(self.log)}")

@@ -60,9 +60,7 @@ class Address:
 
     def wait_until_ready(self, program: Program) -> None:
         """Return once /readyz says yes. Raises CannotStart with the end of the log if it never does."""
-        processes.wait_until(
-            lambda: self._is_ready() or not program.is_running, seconds=SECONDS_TO_ANSWER, every=0.1
-        )
+        processes.wait_until(lambda: self._is_ready() or not program.is_running, seconds=SECONDS_TO_ANSWER, every=0.1)
         if not self._is_ready():
             log = processes.tail(program.log)
             raise CannotStart(f"{self.url}/readyz does not answer 200. The end of {program.log}:\n{log}")
