@@ -54,9 +54,7 @@ def test_every_acknowledged_row_is_there_after_kill_9_of_all_its_processes(
     assert rows(postgres) == list(range(100))
 
 
-def test_a_pid_file_that_names_another_living_program_is_recovered_from(
-    open_folder: Path, postgres_in: Make
-) -> None:
+def test_a_pid_file_that_names_another_living_program_is_recovered_from(open_folder: Path, postgres_in: Make) -> None:
     postgres = postgres_in(open_folder)
     postgres.start()
     write(postgres, 1)

@@ -1,0 +1,142 @@
+"""`make run` as its user sees it: one command up, anything killed comes back, one signal and nothing is left."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from metering_site.embedded import folders, prepare, processes
+
+SECONDS = 60.0
+
+
+class Stack:
+    """A run of the whole system on a scratch folder and a free port; its output is in `said`."""
+
+    def __init__(self, data_dir: Path, port: int) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self.log = data_dir.parent / "said.log"
+        self.log.write_text("")
+        # Its own servers, not those of the tests.
+        self.variables = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+        self.variables["PORT"] = str(port)
+        self.process = processes.spawn(self.command, log=self.log, env=self.variables)
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "metering_site.embedded", "run", "--data", str(self.data_dir)]
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return b'"redis": "ok"' in answer.read()
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def has_come_up(self) -> bool:
+        processes.wait_until(lambda: "Ctrl-C stops" in self.said or self.process.poll() is not None, seconds=SECONDS)
+        return processes.wait_until(self.is_ready, seconds=SECONDS)
+
+    def descendants(self) -> dict[int, str]:
+        """Process id -> command line of all that it started, directly or not."""
+        found, parents = {}, [self.process.pid]
+        while parents:
+            for task in Path(f"/proc/{parents.pop()}/task").glob("*/children"):
+                for pid in map(int, task.read_text().split()):
+                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    parents.append(pid)
+        return found
+
+    def kill(self, program: str) -> None:
+        for pid, command in self.descendants().items():
+            if program in command:
+                os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=SECONDS)
+
+
+@pytest.fixture
+def stack(open_folder: Path) -> Iterator[Stack]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = Stack(open_folder / "data", port)
+    yield running
+    running.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the tree of processes from /proc")
+def test_it_comes_up_survives_kills_stops_without_a_trace_and_starts_again(stack: Stack) -> None:
+    assert stack.has_come_up(), stack.said
+    dev, dev_env = prepare.read_env_file(stack.data_dir / "dev.env"), stack.data_dir / "dev.env"
+    assert dev["METERING_URL"] == f"http://127.0.0.1:{stack.port}"
+    for told in (dev["METERING_URL"], dev["METERING_ADMIN_PASSWORD"], dev["METERING_TENANT_EMAIL"], str(dev_env)):
+        assert told in stack.said
+    for private in (dev_env, stack.data_dir / "stack.env"):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+    twin = subprocess.run(stack.command, env=stack.variables, capture_output=True, text=True, check=False)
+    assert twin.returncode == 1
+    assert f"in use by process {stack.process.pid}" in twin.stderr
+
+    before = stack.descendants()
+    for program in ("postgres -D", "valkey-server", "granian", "celery", "manage.py keep"):
+        assert any(program in command for command in before.values()), program
+        stack.kill(program)
+    assert processes.wait_until(lambda: stack.said.count("starting it again") >= 6, seconds=SECONDS)
+    assert processes.wait_until(stack.is_ready, seconds=SECONDS)
+
+    during = stack.descendants()
+    assert stack.stop() == 0
+    assert not [pid for pid in {**before, **during} if processes.is_alive(pid)]
+
+    again = Stack(stack.data_dir, stack.port)
+    try:
+        assert again.has_come_up(), again.said
+        assert "Migrating" not in again.said
+        assert prepare.read_env_file(dev_env) == dev
+    finally:
+        assert again.stop() == 0
+
+
+def test_a_taken_port_is_said_with_the_way_out(open_folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        stack = Stack(open_folder / "data", port)
+        assert stack.process.wait(timeout=SECONDS) == 1
+    assert f"Port {port} is taken" in stack.said
+    assert f"PORT={port + 1} make run" in stack.said
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536"])
+def test_a_port_that_is_none_is_refused(open_folder: Path, port: str) -> None:
+    command = [sys.executable, "-m", "metering_site.embedded", "run", "--data", str(open_folder / "data")]
+    done = subprocess.run(command, env={**os.environ, "PORT": port}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is not a port" in done.stderr
+
+
+def test_exec_runs_a_command_between_start_and_stop_and_passes_its_exit_code_on(open_folder: Path) -> None:
+    variables = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+    question = "import os, psycopg, sys; psycopg.connect(os.environ['DATABASE_URL']); sys.exit(7)"
+    run = [sys.executable, "-m", "metering_site.embedded", "exec", "--data", str(open_folder), "--"]
+    done = subprocess.run([*run, sys.executable, "-c", question], env=variables, check=False, cwd=folders.PROJECT)
+    assert done.returncode == 7
+    assert not list(processes.working_in(open_folder / "postgres", "postgres"))
