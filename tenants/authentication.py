@@ -1,6 +1,7 @@
 """From a request's credentials to one frozen `Caller`: a service key, an ATI token, or both."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from math import ceil
@@ -47,7 +48,8 @@ class Caller:
     """Who calls, and what the answer to "who" relied on.
 
     `tenant` is the only tenant the caller may act for (None = any); `user_key` the user it is, under an ATI
-    token. `has_bad_ati_token`: an X-ATI-Token came along that does not authenticate.
+    token. `calls_per_second` is its key's. `has_bad_ati_token`: an X-ATI-Token came along that does not
+    authenticate.
     """
 
     scopes: frozenset[Scope]
@@ -57,6 +59,7 @@ class Caller:
     role: Role | None
     numbers: Numbers
     until: datetime | None
+    calls_per_second: int | None = None
     has_bad_ati_token: bool = False
     is_authenticated: bool = field(default=True, init=False)
 
@@ -82,16 +85,15 @@ def resolve(credentials: Credentials, *, now: datetime, fresh: bool) -> Caller:
     """The caller behind credentials. Raises Unauthenticated, or TenantUnknown where key and token disagree.
 
     `fresh` compares this process's snapshots with the database first (one query): for every answer that no
-    ledger call confirms, the refusal included.
+    ledger call confirms. Whoever is turned away, or whose X-ATI-Token is, was compared in any case.
     """
-    if fresh:
-        _refresh(credentials)
-        return _resolve(credentials, now)
-    try:
-        return _resolve(credentials, now)
-    except Unauthenticated:
-        _refresh(credentials)
-        return _resolve(credentials, now)
+    if not fresh:
+        with suppress(Unauthenticated, facts.TenantUnknown):
+            caller = _resolve(credentials, now)
+            if not caller.has_bad_ati_token:
+                return caller
+    _refresh(credentials)
+    return _resolve(credentials, now)
 
 
 def _refresh(credentials: Credentials) -> None:
@@ -118,25 +120,27 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
     ring = facts.keys()
     key = _key(ring, presented, now)
     if not credentials.has_ati:
-        return _keyed(key, ring.number)
+        return _keyed(key, ring)
     try:
         if credentials.ati is None or credentials.ati.kind != tokens.ATI:
             raise Unauthenticated("X-ATI-Token is not an ATI token.")
         tenant, token = _token(credentials.ati, now)
     except Unauthenticated:
-        return _keyed(key, ring.number, has_bad_ati_token=True)
+        return _keyed(key, ring, has_bad_ati_token=True)
     if key.tenant is not None and key.tenant != tenant.id:
         raise facts.TenantUnknown(tenant.id)
     return Caller(
         scopes=key.scopes, key=key.id, tenant=tenant.id, user_key=str(token.user), role=None,
         numbers=Numbers(keys=ring.number, tenant=tenant.number), until=_earlier(key.until, token.until),
+        calls_per_second=key.calls_per_second,
     )  # fmt: skip
 
 
-def _keyed(key: KeyFacts, number: int, *, has_bad_ati_token: bool = False) -> Caller:
+def _keyed(key: KeyFacts, ring: facts.KeyRing, *, has_bad_ati_token: bool = False) -> Caller:
     return Caller(
         scopes=key.scopes, key=key.id, tenant=key.tenant, user_key=None, role=None,
-        numbers=Numbers(keys=number), until=key.until, has_bad_ati_token=has_bad_ati_token,
+        numbers=Numbers(keys=ring.number), until=key.until, calls_per_second=key.calls_per_second,
+        has_bad_ati_token=has_bad_ati_token,
     )  # fmt: skip
 
 
@@ -161,9 +165,7 @@ def _token(presented: tokens.Presented, now: datetime) -> tuple[TenantFacts, Tok
     if token.user is None:
         raise Unauthenticated("This ATI token is an invitation: sign up with it; it authenticates no call.")
     if not token.is_usable or (token.until is not None and now >= token.until):
-        raise Unauthenticated(
-            "This ATI token is expired, suspended or revoked. Ask your admin for a new one."
-        )
+        raise Unauthenticated("This ATI token is expired, suspended or revoked. Ask your admin for a new one.")
     return tenant, token
 
 
@@ -212,8 +214,8 @@ class CallerAuthentication(BaseAuthentication):
         view = request.parser_context["view"] if request.parser_context else None
         fresh = not getattr(view, "is_confirmed_by_ledger", False)
         caller = resolve(credentials, now=now, fresh=fresh)
-        if caller.key is not None and credentials.bearer is not None:
-            _count(caller.key, facts.keys().keys[credentials.bearer.public].calls_per_second, now)
+        if caller.key is not None and caller.calls_per_second is not None:
+            _count(caller.key, caller.calls_per_second, now)
         return caller, credentials
 
     def authenticate_header(self, request: Request) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -148,9 +148,7 @@ def read_tenant(tenant_id: UUID) -> TenantFacts:
         timezone=tenant.timezone,
         anchor_day=tenant.billing_anchor_day,
         calendar_since=tenant.calendar_since,
-        next_calendar=(tenant.next_timezone or "", tenant.next_billing_anchor_day or 1, change)
-        if change
-        else None,
+        next_calendar=(tenant.next_timezone or "", tenant.next_billing_anchor_day or 1, change) if change else None,
         meter_secret=bytes(tenant.meter_secret),
         root=_root_plan(tenant.root_token),
         tokens=MappingProxyType(tokens),
@@ -219,31 +217,28 @@ _by_ati_id = _Names(100_000)
 _by_fingerprint = _Names(100_000)
 
 
+def _find(names: _Names, name: str, ask: Callable[[], UUID | None]) -> TenantFacts | None:
+    for _ in range(2):
+        known = names.get(name)
+        if known is None:
+            known = ask()
+            if known is None:
+                return None
+            names.put(name, known)
+        try:
+            return tenant(known)
+        except TenantUnknown:
+            names.forget(name)  # it was deleted; another tenant may bear the name by now
+    return None
+
+
 def tenant_named(ati_id: str) -> TenantFacts | None:
     """The tenant with this public name; None where there is none (asked of the database each time)."""
-    known = _by_ati_id.get(ati_id)
-    if known is None:
-        known = Tenant.objects.filter(ati_id=ati_id).values_list("id", flat=True).first()
-        if known is None:
-            return None
-        _by_ati_id.put(ati_id, known)
-    try:
-        return tenant(known)
-    except TenantUnknown:
-        _by_ati_id.forget(ati_id)
-        return None
+    rows = Tenant.objects.filter(ati_id=ati_id).values_list("id", flat=True)
+    return _find(_by_ati_id, ati_id, rows.first)
 
 
 def tenant_of_token(fingerprint: str) -> TenantFacts | None:
     """The tenant whose token has this fingerprint; None where no token has it."""
-    known = _by_fingerprint.get(fingerprint)
-    if known is None:
-        known = ATIToken.objects.filter(fingerprint=fingerprint).values_list("tenant_id", flat=True).first()
-        if known is None:
-            return None
-        _by_fingerprint.put(fingerprint, known)
-    try:
-        return tenant(known)
-    except TenantUnknown:
-        _by_fingerprint.forget(fingerprint)
-        return None
+    rows = ATIToken.objects.filter(fingerprint=fingerprint).values_list("tenant_id", flat=True)
+    return _find(_by_fingerprint, fingerprint, rows.first)

@@ -10,7 +10,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
 import pgtrigger
@@ -42,11 +42,39 @@ class Numbered(Protocol):
 S = TypeVar("S", bound=Numbered)
 
 
+class _Inside(dict[tuple[int, UUID], Numbered]):
+    """Snapshots taken at one savepoint level of an open transaction, by shelf and subject.
+
+    They may show what is never committed, under a number that is then given again. So they live as an
+    `on_commit` callback that does nothing: Django forgets it when that level ends or is rolled back.
+    """
+
+    def __call__(self) -> None:
+        pass
+
+
+def _levels() -> Iterator[tuple[set[str | None], _Inside]]:
+    for savepoints, callback, *_ in connection.run_on_commit:
+        if isinstance(callback, _Inside):
+            yield savepoints, callback
+
+
+def _inside() -> _Inside:
+    here = set(connection.savepoint_ids)
+    for savepoints, snapshots in _levels():
+        if savepoints == here:
+            return snapshots
+    snapshots = _Inside()
+    transaction.on_commit(snapshots)
+    return snapshots
+
+
 class Shelf(Generic[S]):
     """This process's snapshots of one kind by subject; the least recently used goes first.
 
     `load(subject)` must read the subject's number before anything else, inside `one_instant()`.
-    One loader works at a time, so a burst of stale requests costs one reload.
+    One loader works at a time, so a burst of stale requests costs one reload. What is loaded inside a
+    transaction is kept for that transaction alone.
     """
 
     _all: "weakref.WeakSet[Shelf[Numbered]]" = weakref.WeakSet()
@@ -64,6 +92,11 @@ class Shelf(Generic[S]):
         found = self._take(subject)
         if found is not None:
             return found
+        if connection.in_atomic_block:
+            mine, place = _inside(), (id(self), subject)
+            if place not in mine:
+                mine[place] = self._load(subject)
+            return cast("S", mine[place])
         with self._loading:
             found = self._take(subject)
             if found is None:
@@ -84,14 +117,22 @@ class Shelf(Generic[S]):
     def keep_only(self, subject: UUID, number: int) -> None:
         """Drop the snapshot of `subject` unless it is the one of `number`."""
         with self._guard:
-            found = self._snapshots.get(subject)
+            found: Numbered | None = self._snapshots.get(subject)
             if found is not None and found.number != number:
                 del self._snapshots[subject]
+        place = (id(self), subject)
+        for _, mine in _levels():
+            found = mine.get(place)
+            if found is not None and found.number != number:
+                del mine[place]
 
     def clear(self) -> None:
-        """Forget everything (a test that rolls the database back needs it; nothing else does)."""
+        """Forget everything (for tests; nothing else needs it)."""
         with self._guard:
             self._snapshots.clear()
+        for _, mine in _levels():
+            for place in [place for place in mine if place[0] == id(self)]:
+                del mine[place]
 
 
 def clear_all() -> None:
@@ -132,11 +173,10 @@ def number_of(subject: UUID) -> int:
 def refresh(*subjects: UUID) -> None:
     """Compare the snapshots at hand with the database by one query and drop those that are behind."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT subject, number FROM tenants_configversion WHERE subject = ANY(%s)", [list(subjects)]
-        )
-        for subject, number in cursor.fetchall():
-            settle(subject, number)
+        cursor.execute("SELECT subject, number FROM tenants_configversion WHERE subject = ANY(%s)", [list(subjects)])
+        numbers = dict(cursor.fetchall())
+    for subject in subjects:
+        settle(subject, numbers.get(subject, 0))
 
 
 _BUMP = """
@@ -147,9 +187,7 @@ _BUMP = """
 """
 
 
-def counted(
-    subject: str, *, columns: Sequence[str], key: str = "id", where: str = "TRUE"
-) -> list[pgtrigger.Trigger]:
+def counted(subject: str, *, columns: Sequence[str], key: str = "id", where: str = "TRUE") -> list[pgtrigger.Trigger]:
     """Statement triggers that add 1 to the number of each subject a statement changed.
 
     `subject` and `where` are SQL over a row `r`; an update counts only where one of `columns` changed, before
@@ -166,9 +204,7 @@ def counted(
     )
     updated = " UNION ".join(f"{side} AND r.{key} IN ({differing})" for side in (old, new))
 
-    def trigger(
-        operation: pgtrigger.Operation, referencing: pgtrigger.Referencing, changed: str
-    ) -> pgtrigger.Trigger:
+    def trigger(operation: pgtrigger.Operation, referencing: pgtrigger.Referencing, changed: str) -> pgtrigger.Trigger:
         return pgtrigger.Trigger(
             name=f"count_{str(operation).lower()}",
             level=pgtrigger.Statement,
