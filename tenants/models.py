@@ -70,9 +70,7 @@ class Scope(models.TextChoices):
 def known_zone(name: str) -> None:
     """Raises ValidationError where this machine knows no such time zone; “localtime” is nobody's."""
     if name not in available_timezones() or name == "localtime":
-        raise ValidationError(
-            "There is no time zone %(name)s; write it like Europe/Berlin.", params={"name": name}
-        )
+        raise ValidationError("There is no time zone %(name)s; write it like Europe/Berlin.", params={"name": name})
 
 
 def meter_secret() -> bytes:
@@ -154,9 +152,7 @@ class Tenant(models.Model):
         constraints = [
             one_of("status", TenantStatus, "tenants_tenant_status"),
             one_of("enforcement_mode", EnforcementMode, "tenants_tenant_enforcement_mode"),
-            models.CheckConstraint(
-                condition=Q(ati_id__regex=r"^[A-Z][A-Z0-9_-]*$"), name="tenants_tenant_ati_id"
-            ),
+            models.CheckConstraint(condition=Q(ati_id__regex=r"^[A-Z][A-Z0-9_-]*$"), name="tenants_tenant_ati_id"),
             models.CheckConstraint(
                 condition=Q(billing_anchor_day__range=(1, 31)), name="tenants_tenant_billing_anchor_day"
             ),
@@ -351,9 +347,7 @@ class ATIToken(models.Model):
         null=True, blank=True, help_text="How many sign-ups an invitation allows; empty = unlimited."
     )
     usage_count = models.PositiveIntegerField(default=0, editable=False)
-    plan = models.ForeignKey(
-        "plans.Plan", on_delete=models.PROTECT, null=True, blank=True, related_name="root_tokens"
-    )
+    plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, null=True, blank=True, related_name="root_tokens")
     plan_starts_at = models.DateTimeField(null=True, blank=True, help_text="When the plan begins.")
     plan_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="When the tenant's plan ends, whichever is then in force."
@@ -507,9 +501,7 @@ class ServiceKey(models.Model):
                 condition=Q(scopes__contained_by=Scope.values, scopes__len__gt=0),
                 name="tenants_servicekey_scopes",
             ),
-            models.CheckConstraint(
-                condition=Q(calls_per_second__gt=0), name="tenants_servicekey_calls_per_second"
-            ),
+            models.CheckConstraint(condition=Q(calls_per_second__gt=0), name="tenants_servicekey_calls_per_second"),
         ]
         triggers = versions.counted(
             versions.OF_KEYS,
@@ -536,9 +528,7 @@ class ConfigVersion(models.Model):
 class TenantPlan(models.Model):
     """The plan each tenant is on now, for lists and joins: a read-only view over its root token."""
 
-    tenant = models.OneToOneField(
-        Tenant, on_delete=models.DO_NOTHING, primary_key=True, related_name="current_plan"
-    )
+    tenant = models.OneToOneField(Tenant, on_delete=models.DO_NOTHING, primary_key=True, related_name="current_plan")
     root_token = models.ForeignKey(ATIToken, on_delete=models.DO_NOTHING, related_name="+")
     plan = models.ForeignKey("plans.Plan", on_delete=models.DO_NOTHING, related_name="current_tenants")
     since = models.DateTimeField()

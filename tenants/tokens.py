@@ -77,7 +77,13 @@ def issue_root(
     expires_at: datetime | None = None,
     max_uses: int | None = None,
 ) -> Issued[ATIToken]:
-    """The tenant's one root token: an invitation that carries the plan. TokenError where it has one."""
+    """The tenant's one root token: an invitation that carries the plan.
+
+    TokenError where the tenant has its root token already, or the plan is not given or would end at once.
+    """
+    _require_given(plan)
+    if ends_at is not None and ends_at <= starts_at:
+        raise TokenError("The plan would end before it begins.")
     public, text = _new(ATI)
     token_id = uuid7()
     with transaction.atomic():
@@ -112,45 +118,66 @@ def issue_for_user(user: User, *, name: str = "", expires_at: datetime | None = 
 def _issue_branch(
     tenant: Tenant, user: User | None, *, name: str, expires_at: datetime | None, max_uses: int | None
 ) -> Issued[ATIToken]:
-    if tenant.root_token_id is None:
+    root = Tenant.objects.values_list("root_token", flat=True).get(pk=tenant.pk)
+    if root is None:
         raise TokenError(f"{tenant.ati_id} has no root token yet; a super admin issues it with a plan.")
     public, text = _new(ATI)
     token = ATIToken.objects.create(
-        tenant=tenant, root_id=tenant.root_token_id, user=user, name=name, fingerprint=public,
+        tenant=tenant, root_id=root, user=user, name=name, fingerprint=public,
         hash=_hash(text), expires_at=expires_at, max_uses=max_uses,
     )  # fmt: skip
     return Issued(token, text)
 
 
 def renew(token: ATIToken, *, expires_at: datetime | None) -> Issued[ATIToken]:
-    """A new secret and expiry for the same token; the old secret stops working with this."""
+    """A new secret and expiry for the same token; the old secret stops working with this.
+
+    TokenError where it was revoked.
+    """
     public, text = _new(ATI)
-    token.fingerprint, token.hash, token.expires_at = public, _hash(text), expires_at
-    token.save(update_fields=["fingerprint", "hash", "expires_at"])
+    with transaction.atomic():
+        locked = ATIToken.objects.select_for_update(no_key=True).get(pk=token.pk)
+        _refuse_revoked(locked)
+        locked.fingerprint, locked.hash, locked.expires_at = public, _hash(text), expires_at
+        locked.save(update_fields=["fingerprint", "hash", "expires_at"])
+    token.refresh_from_db()
     return Issued(token, text)
 
 
 def set_status(token: ATIToken, status: TokenStatus) -> None:
     """Suspend, revive or revoke. TokenError where it was revoked: that is for good."""
-    changed = ATIToken.objects.filter(pk=token.pk).exclude(status=TokenStatus.REVOKED).update(status=status)
-    if not changed and status != TokenStatus.REVOKED:
+    with transaction.atomic():
+        locked = ATIToken.objects.select_for_update(no_key=True).get(pk=token.pk)
+        if status != TokenStatus.REVOKED:
+            _refuse_revoked(locked)
+        locked.status = status
+        locked.save(update_fields=["status"])
+    token.refresh_from_db()
+
+
+def _refuse_revoked(token: ATIToken) -> None:
+    if token.status == TokenStatus.REVOKED:
         raise TokenError("A revoked token stays revoked; issue a new one.")
-    token.status = status
+
+
+def _require_given(plan: "Plan") -> None:
+    if plan.status != "ACTIVE":  # plans.models.PlanStatus, which lies above
+        raise TokenError(f"{plan} is not active; only an active plan can be given.")
 
 
 def change_plan(root: ATIToken, plan: "Plan", *, now: datetime, at: datetime | None = None) -> None:
     """Put the tenant on another plan now, or at an instant to come. A next plan already due is folded in.
 
-    TokenError where `root` is no root token, `at` is not to come, or the plan would begin after the end.
+    A plan put in force now leaves a next plan that is still to come. TokenError where `root` is no root token,
+    the plan is not given, `at` is not to come, or the tenant's plan has ended by then.
     """
+    _require_given(plan)
+    if at is not None and at <= now:
+        raise TokenError("The next plan must begin in the future; leave the date out to change it now.")
     with transaction.atomic():
-        locked = ATIToken.objects.select_for_update(no_key=True).get(pk=root.pk)
-        if not locked.is_root:
-            raise TokenError("Only the root token carries a plan; every other token inherits it.")
-        if at is not None and at <= now:
-            raise TokenError("The next plan must begin in the future; leave the date out to change it now.")
-        if at is not None and locked.plan_ends_at is not None and at >= locked.plan_ends_at:
-            raise TokenError("The next plan would begin when the tenant's plan has ended already.")
+        locked = _locked_root(root)
+        if locked.plan_ends_at is not None and (at or now) >= locked.plan_ends_at:
+            raise TokenError("The tenant's plan has ended by then; move its end first.")
         if locked.next_plan_at is not None and locked.next_plan_at <= now:
             locked.plan, locked.plan_starts_at = locked.next_plan, locked.next_plan_at
             locked.next_plan = locked.next_plan_at = None
@@ -162,6 +189,28 @@ def change_plan(root: ATIToken, plan: "Plan", *, now: datetime, at: datetime | N
     root.refresh_from_db()
 
 
+def end_plan(root: ATIToken, *, at: datetime | None) -> None:
+    """Let the tenant's plan end at an instant, or run on (None); a plan that ended before is in force again.
+
+    TokenError where `root` is no root token, or `at` is not after the start of its plan and of its next plan.
+    """
+    with transaction.atomic():
+        locked = _locked_root(root)
+        begins = max(start for start in (locked.plan_starts_at, locked.next_plan_at) if start is not None)
+        if at is not None and at <= begins:
+            raise TokenError("The plan would end before it begins, or before the next plan begins.")
+        locked.plan_ends_at = at
+        locked.save(update_fields=["plan_ends_at"])
+    root.refresh_from_db()
+
+
+def _locked_root(token: ATIToken) -> ATIToken:
+    locked = ATIToken.objects.select_for_update(no_key=True).get(pk=token.pk)
+    if not locked.is_root:
+        raise TokenError("Only the root token carries a plan; every other token inherits it.")
+    return locked
+
+
 def issue_key(
     name: str,
     scopes: Iterable[Scope],
@@ -170,24 +219,30 @@ def issue_key(
     calls_per_second: int = 1000,
     expires_at: datetime | None = None,
 ) -> Issued[ServiceKey]:
-    """A service key; without a tenant it may act for any."""
+    """A service key; without a tenant it may act for any. TokenError where no scope is given."""
+    given = sorted(set(scopes))
+    if not given:
+        raise TokenError("A key without a scope can do nothing; give it at least one.")
     public, text = _new(KEY)
     key = ServiceKey.objects.create(
-        name=name, prefix=public, hash=_hash(text), scopes=sorted(scopes), tenant=tenant,
+        name=name, prefix=public, hash=_hash(text), scopes=given, tenant=tenant,
         calls_per_second=calls_per_second, expires_at=expires_at,
     )  # fmt: skip
     return Issued(key, text)
 
 
 def rotate_key(key: ServiceKey, *, now: datetime, grace: timedelta) -> Issued[ServiceKey]:
-    """A key like this one; this one works until `grace` is over. TokenError where it was rotated before."""
+    """A key like this one; this one works until `grace` is over.
+
+    TokenError where it was rotated before, or is revoked or expired.
+    """
     public, text = _new(KEY)
     with transaction.atomic():
         old = ServiceKey.objects.select_for_update(no_key=True).get(pk=key.pk)
         if ServiceKey.objects.filter(replaces=old).exists():
             raise TokenError("This key was rotated already; rotate the new one.")
-        if old.revoked_at is not None and old.revoked_at <= now:
-            raise TokenError("This key is revoked; issue a new one.")
+        if any(end is not None and end <= now for end in (old.revoked_at, old.expires_at)):
+            raise TokenError("This key is revoked or expired; issue a new one.")
         ends = now + grace
         old.revoked_at = min(old.revoked_at, ends) if old.revoked_at else ends
         old.save(update_fields=["revoked_at"])

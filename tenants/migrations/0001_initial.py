@@ -25,9 +25,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "ati_id",
@@ -88,9 +86,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "next_timezone",
-                    models.CharField(
-                        blank=True, help_text="The zone from the change on.", max_length=64, null=True
-                    ),
+                    models.CharField(blank=True, help_text="The zone from the change on.", max_length=64, null=True),
                 ),
                 (
                     "next_billing_anchor_day",
@@ -118,15 +114,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "name",
-                    models.CharField(
-                        blank=True, help_text="What it is for, as people call it.", max_length=100
-                    ),
+                    models.CharField(blank=True, help_text="What it is for, as people call it.", max_length=100),
                 ),
                 ("fingerprint", models.CharField(editable=False, max_length=16, unique=True)),
                 ("hash", models.BinaryField(max_length=32)),
@@ -245,9 +237,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "email",
@@ -379,9 +369,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("number__gt", 0)), name="tenants_configversion_number"
-                    )
+                    models.CheckConstraint(condition=models.Q(("number__gt", 0)), name="tenants_configversion_number")
                 ],
             },
         ),
@@ -390,9 +378,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 ("name", models.CharField(help_text="Which service uses it.", max_length=100)),
                 ("prefix", models.CharField(editable=False, max_length=16, unique=True)),
@@ -510,9 +496,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="tenant",
-            constraint=models.UniqueConstraint(
-                fields=("id", "root_token"), name="tenants_tenant_id_root_token"
-            ),
+            constraint=models.UniqueConstraint(fields=("id", "root_token"), name="tenants_tenant_id_root_token"),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name="tenant",
@@ -600,9 +584,7 @@ class Migration(migrations.Migration):
             model_name="atitoken",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(
-                        ("id", models.F("root")), ("plan__isnull", False), ("plan_starts_at__isnull", False)
-                    ),
+                    models.Q(("id", models.F("root")), ("plan__isnull", False), ("plan_starts_at__isnull", False)),
                     models.Q(
                         models.Q(("id", models.F("root")), _negated=True),
                         ("next_plan__isnull", True),
@@ -737,9 +719,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="user",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("role__in", ["SUPER_ADMIN", "OWNER", "ADMIN", "MANAGER", "ANALYST", "VIEWER"])
-                ),
+                condition=models.Q(("role__in", ["SUPER_ADMIN", "OWNER", "ADMIN", "MANAGER", "ANALYST", "VIEWER"])),
                 name="tenants_user_role",
             ),
         ),
@@ -770,9 +750,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="user",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("signup_token__isnull", True), ("tenant__isnull", False), _connector="OR"
-                ),
+                condition=models.Q(("signup_token__isnull", True), ("tenant__isnull", False), _connector="OR"),
                 name="tenants_user_signup_token_needs_tenant",
             ),
         ),
