@@ -52,7 +52,7 @@ class Address:
 
     def wait_until_free(self) -> None:
         """Return once nobody listens there; a web server whose supervisor was killed is just about to end."""
-        if not processes.wait_until(self._is_free, seconds=5, every=0.1):
+        if not processes.wait_until(self._is_free, seconds=3, every=0.1):
             raise CannotStart(
                 f"Port {self.port} is taken by another program. Stop that one, or choose another: "
                 f"PORT={self.port + 1} make run"

@@ -133,6 +133,19 @@ def test_a_port_that_is_none_is_refused(open_folder: Path, port: str) -> None:
     assert "is not a port" in done.stderr
 
 
+def test_a_database_that_does_not_answer_is_said_with_the_end_of_the_log(open_folder: Path) -> None:
+    command = [sys.executable, "-m", "metering_site.embedded", "run", "--data", str(open_folder)]
+    away = {"DATABASE_URL": "postgresql://metering@/metering?host=/nowhere", "REDIS_URL": "unix:///nowhere.sock"}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        away["PORT"] = str(probe.getsockname()[1])
+    done = subprocess.run(command, env={**os.environ, **away}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Using your servers" in done.stdout
+    assert "`manage.py migrate --no-input` failed" in done.stderr
+    assert "/nowhere" in done.stderr
+
+
 def test_exec_runs_a_command_between_start_and_stop_and_passes_its_exit_code_on(open_folder: Path) -> None:
     variables = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
     question = "import os, psycopg, sys; psycopg.connect(os.environ['DATABASE_URL']); sys.exit(7)"
