@@ -26,7 +26,7 @@ def steps(data_dir: Path, variables: Mapping[str, str], url: str) -> Iterator[St
     stamp.unlink(missing_ok=True)
 
     def manage(*words: str) -> None:
-        _manage(words, variables={**variables, "METERING_URL": url}, log=data_dir / "logs" / "prepare.log")
+        _manage(words, variables={**variables, "METERING_URL": url}, log=data_dir / "logs" / f"{words[0]}.log")
 
     yield "Migrating the database", lambda: manage("migrate", "--no-input")
     yield "Seeding the catalogue", lambda: manage("seed")
