@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -69,7 +70,7 @@ def join(token_text: str, *, email: str, password: str, name: str, now: datetime
     _validate(user, password)
     user.set_password(password)  # slow on purpose, so before anything is locked
     try:
-        _take_seat(user, token_text, now)
+        _take_seat(user, token.tenant_id, token_text, now)
     except SignUpRefused:
         made = User.objects.filter(
             email=user.email, signup_token=token, status=UserStatus.ACTIVE, created_at__gt=now - _SENT_TWICE
@@ -106,11 +107,11 @@ def _validate(user: User, password: str) -> None:
         raise ValidationError(errors)
 
 
-def _take_seat(user: User, token_text: str, now: datetime) -> None:
+def _take_seat(user: User, tenant_id: UUID, token_text: str, now: datetime) -> None:
     """Save the user, all or nothing. The tenant's row is the lock of its seats, the token's that of its uses."""
     try:
         with transaction.atomic():
-            tenant = Tenant.objects.select_for_update(no_key=True).get(pk=user.tenant_id)
+            tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
             token = _invitation(token_text, lock=True)
             refusal = _refusal(tenant, token, now)
             if refusal is not None:

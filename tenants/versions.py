@@ -53,7 +53,7 @@ class _Inside(dict[tuple[int, UUID], Numbered]):
         pass
 
 
-def _levels() -> Iterator[tuple[set[str | None], _Inside]]:
+def _levels() -> Iterator[tuple[set[str], _Inside]]:
     for savepoints, callback, *_ in connection.run_on_commit:
         if isinstance(callback, _Inside):
             yield savepoints, callback
