@@ -14,26 +14,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from plans.charges import Measure, PeriodKind
 from plans.models import Feature, ModelClass, Plan, Task, Unit
 from tenants.ids import uuid7
 from tenants.models import Tenant, one_of
 from usage.fields import Xid8Field
-from usage.periods import PeriodKind
-
-
-class Measure(models.TextChoices):
-    UNITS = "UNITS", "Units of the feature"
-    REQUESTS = "REQUESTS", "Requests"
-    TOKENS = "TOKENS", "Tokens"
-    COST = "COST", "Money"
-    SLOTS = "SLOTS", "Open at once"
-
-
-class Period(models.TextChoices):
-    MINUTE = PeriodKind.MINUTE.value, "Minute"
-    DAY = PeriodKind.DAY.value, "Day"
-    MONTH = PeriodKind.MONTH.value, "Month"
-    OPEN = PeriodKind.OPEN.value, "For ever"
 
 
 class ReservationStatus(models.TextChoices):
@@ -81,7 +66,7 @@ class UsageMeter(models.Model):
     feature = _loose(Feature, null=True)
     task = _loose(Task, null=True)
     measure = models.CharField(max_length=16, choices=Measure)
-    period = models.CharField(max_length=8, choices=Period)
+    period = models.CharField(max_length=8, choices=PeriodKind)
     period_start = models.DateTimeField()
     period_end = models.DateTimeField(null=True)
     used = models.BigIntegerField(default=0)
@@ -97,7 +82,7 @@ class UsageMeter(models.Model):
         ordering = ["-period_start", "feature", "measure"]
         constraints = [
             one_of("measure", Measure, "usage_usagemeter_measure"),
-            one_of("period", Period, "usage_usagemeter_period"),
+            one_of("period", PeriodKind, "usage_usagemeter_period"),
             models.CheckConstraint(
                 condition=Q(used__gte=0, reserved__gte=0, overrun__gte=0),
                 name="usage_usagemeter_not_negative",

@@ -7,20 +7,12 @@ tile time: each instant lies in exactly one day and one month, and a month is ma
 from calendar import monthrange
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from plans.charges import PeriodKind
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class PeriodKind(StrEnum):
-    """How long a meter counts before it starts again at zero; OPEN never does."""
-
-    MINUTE = "MINUTE"
-    DAY = "DAY"
-    MONTH = "MONTH"
-    OPEN = "OPEN"
 
 
 @lru_cache(maxsize=1)

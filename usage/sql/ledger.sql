@@ -398,6 +398,8 @@ BEGIN
     END;
     IF NOT v_counted THEN
         w.cost := r.cost;
+    ELSIF r.model_class_id IS NULL AND r.rates IS NOT NULL THEN
+        w.cost := w.units::numeric * COALESCE(r.rates[5], 0);  -- an API task is priced by the task alone
     ELSIF p_cost IS NOT NULL THEN
         w.cost := p_cost;
     ELSIF p_unpriced OR (v_unknown AND p_totals[1] IS NULL AND p_totals[4] IS NULL) THEN
@@ -409,8 +411,7 @@ BEGIN
         w.cost := ceil(((w.totals[1] - w.totals[2] - w.totals[3])::numeric * COALESCE(r.rates[1], 0)
                         + w.totals[2]::numeric * COALESCE(r.rates[2], 0)
                         + w.totals[3]::numeric * COALESCE(r.rates[3], 0)
-                        + w.totals[4]::numeric * COALESCE(r.rates[4], 0)) / 1000000)
-                  + w.units::numeric * COALESCE(r.rates[5], 0);
+                        + w.totals[4]::numeric * COALESCE(r.rates[4], 0)) / 1000000);
     END IF;
 
     FOR i IN 1 .. cardinality(r.meters) LOOP

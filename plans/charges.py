@@ -1,0 +1,225 @@
+"""Charges: what a permit takes from which kind of meter. Pure; the ledger binds them to rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import models
+
+from plans.models import FEATURE_QUOTAS, Overage, RolloutGate, RuleKey, RuleScope, Unit
+from plans.policies import SCOPE_RANKS, Shape, is_enforced
+from plans.terms import Entitlements, Rule, TaskTerms
+from tenants.models import EnforcementMode
+
+
+class Measure(models.TextChoices):
+    """What a meter counts."""
+
+    UNITS = "UNITS", "Units of the feature"
+    REQUESTS = "REQUESTS", "Requests"
+    TOKENS = "TOKENS", "Tokens"
+    COST = "COST", "Nano-USD"
+    SLOTS = "SLOTS", "Open at once"
+
+
+class PeriodKind(models.TextChoices):
+    """How long a meter counts before it starts again at zero; OPEN never does."""
+
+    MINUTE = "MINUTE", "Minute"
+    DAY = "DAY", "Day"
+    MONTH = "MONTH", "Month"
+    OPEN = "OPEN", "For ever"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """An amount on a meter, named by its scope; None in feature, task and user = the whole tenant.
+
+    `amount` is in the measure's unit (money in nano-USD); `limit` None = unlimited. Where `enforced` is false
+    the charge is made all the same and the answer says that it would have bound. `rule` is what supplied the
+    limit, for the explanation.
+    """
+
+    gate: RolloutGate
+    measure: Measure
+    period: PeriodKind
+    amount: int
+    limit: int | None
+    enforced: bool
+    feature: str | None = None
+    task: str | None = None
+    user: str | None = None
+    unit: Unit | None = None
+    rule: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.amount < 0 or (self.limit is not None and self.limit < 0):
+            raise ValueError("amounts and limits are not negative")
+
+
+def of(
+    entitled: Entitlements, task: TaskTerms, user: str | None, permit: Shape, mode: EnforcementMode
+) -> tuple[Charge, ...]:
+    """Every charge of a permit: the meters that always count, and those that a limit brings in."""
+    return tuple(_Charging(entitled, task, user, permit, mode).all())
+
+
+def money_limits(charged: Iterable[Charge]) -> tuple[Charge, ...]:
+    """The charges on which an unknown price cannot be let through."""
+    return tuple(charge for charge in charged if charge.measure == Measure.COST and charge.limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Charging:
+    entitled: Entitlements
+    task: TaskTerms
+    user: str | None
+    permit: Shape
+    mode: EnforcementMode
+
+    def all(self) -> Iterator[Charge]:
+        yield from self._tenant_wide()
+        yield from self._feature()
+        if self.user is not None:
+            yield from self._user()
+        yield from self._own_gates()
+
+    def _tenant_wide(self) -> Iterator[Charge]:
+        plan = self.entitled.plan
+        budget = (plan.monthly_budget, f"plan {plan.code}") if plan else None
+        yield self._charge(RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT)
+        for measure, key in (
+            (Measure.REQUESTS, RuleKey.REQUESTS_PER_MINUTE),
+            (Measure.TOKENS, RuleKey.TOKENS_PER_MINUTE),
+        ):
+            yield from _limited(self._charge(RolloutGate.RATES, measure, PeriodKind.MINUTE, key))
+        yield self._charge(RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET)
+        yield self._charge(RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET, promised=budget)
+
+    def _feature(self) -> Iterator[Charge]:
+        """The feature's own meters. Overage ALLOW frees them, and nothing else."""
+        feature = self.task.feature
+        plan = self.entitled.plan
+        promise = plan.features.get(feature) if plan else None
+        frees = promise is not None and promise.overage == Overage.ALLOW
+        for gate, measure, period, key, promised in (
+            (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA, "daily_quota"),
+            (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA, "monthly_quota"),
+            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT,
+             "daily_token_limit"),
+            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT,
+             "monthly_token_limit"),
+        ):  # fmt: skip
+            number = (getattr(promise, promised), f"plan {plan.code}") if plan and promise else None
+            charge = self._charge(gate, measure, period, key, feature=feature, frees=frees, promised=number)
+            yield from (charge,) if measure == Measure.UNITS else _limited(charge)
+
+    def _user(self) -> Iterator[Charge]:
+        for period, key in (
+            (PeriodKind.DAY, RuleKey.USER_DAILY_QUOTA),
+            (PeriodKind.MONTH, RuleKey.USER_MONTHLY_QUOTA),
+        ):
+            gate, measure, user = RolloutGate.USER_QUOTA, Measure.UNITS, self.user
+            yield from _limited(self._charge(gate, measure, period, key, user=user, feature=self.task.feature))
+            yield from _limited(self._charge(gate, measure, period, key, user=user, task=self.task.code))
+
+    def _own_gates(self) -> Iterator[Charge]:
+        """A task's gate is a meter beside the task-less one, and so is a feature's tenant-wide gate."""
+        for gate, measure, period, key in (
+            (RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT),
+            (RolloutGate.RATES, Measure.REQUESTS, PeriodKind.MINUTE, RuleKey.REQUESTS_PER_MINUTE),
+            (RolloutGate.RATES, Measure.TOKENS, PeriodKind.MINUTE, RuleKey.TOKENS_PER_MINUTE),
+            (RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET),
+            (RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET),
+        ):
+            yield from _limited(self._charge(gate, measure, period, key, feature=self.task.feature))
+            yield from _limited(self._charge(gate, measure, period, key, task=self.task.code))
+        for gate, measure, period, key in (
+            (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA),
+            (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA),
+            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT),
+            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT),
+        ):
+            yield from _limited(self._charge(gate, measure, period, key, task=self.task.code))
+
+    def _charge(
+        self,
+        gate: RolloutGate,
+        measure: Measure,
+        period: PeriodKind,
+        key: RuleKey,
+        *,
+        feature: str | None = None,
+        task: str | None = None,
+        user: str | None = None,
+        frees: bool = False,
+        promised: tuple[int | None, str] | None = None,
+    ) -> Charge:
+        limit, rule = _limit(self.entitled, key, feature=feature, task=task, user=user, promised=promised)
+        return Charge(
+            gate=gate,
+            measure=measure,
+            period=period,
+            amount=self._amount(measure),
+            limit=limit,
+            enforced=not frees and is_enforced(self.entitled, self.mode, gate),
+            feature=feature,
+            task=task,
+            user=user,
+            unit=self.entitled.catalogue.features[self.task.feature].unit if measure == Measure.UNITS else None,
+            rule=rule,
+        )
+
+    def _amount(self, measure: Measure) -> int:
+        match measure:
+            case Measure.UNITS:
+                return self.permit.units
+            case Measure.TOKENS:
+                return self.permit.input_tokens + self.permit.output_tokens
+            case Measure.COST:
+                return self.permit.cost or 0
+            case _:
+                return 1
+
+
+def _limited(charge: Charge) -> tuple[Charge, ...]:
+    return (charge,) if charge.limit is not None else ()
+
+
+def _limit(
+    entitled: Entitlements,
+    key: RuleKey,
+    *,
+    feature: str | None,
+    task: str | None,
+    user: str | None,
+    promised: tuple[int | None, str] | None,
+) -> tuple[int | None, str | None]:
+    """The limit of one meter: the most specific rule about exactly it, `promised` standing at the plan's level.
+
+    A tenant's own rules about its users only lower what the other levels give. Everybody's rule without a
+    target speaks for every feature.
+    """
+    found: tuple[int, int | None, str] | None = None
+    if promised is not None:
+        found = (2 * SCOPE_RANKS[RuleScope.PLAN], *promised)
+    own: list[Rule] = []
+    for rule in entitled.rules(key):
+        is_general = rule.task is None and rule.feature is None
+        for_every_feature = (
+            is_general and feature is not None and rule.scope == RuleScope.GLOBAL and key in FEATURE_QUOTAS
+        )
+        is_about_it = (rule.task, rule.feature) == (task, feature) or for_every_feature
+        if not is_about_it or rule.user not in (None, user):
+            continue
+        if rule.set_by_tenant:
+            own.append(rule)
+            continue
+        rank = 2 * SCOPE_RANKS[rule.scope] + (0 if for_every_feature else 1)
+        if found is None or rank > found[0]:
+            found = (rank, rule.value, str(rule))
+    limit, source = found[1:] if found else (None, None)
+    if own:
+        strictest = max(own, key=lambda rule: SCOPE_RANKS[rule.scope])
+        if strictest.value is not None and (limit is None or strictest.value < limit):
+            return strictest.value, str(strictest)
+    return limit, source

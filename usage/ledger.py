@@ -1,0 +1,464 @@
+"""The ledger: reserve, commit, release, extend, report, record, correct, expire. The only writer of its tables.
+
+Each operation is one call of one SQL function (usage/sql/ledger.sql), in autocommit; the rules are there and in
+the accounting rules they cite. A call passes the configuration numbers and the window its caller relied on, and
+raises `Stale` where one of them moved: decide again. Every call is idempotent, so a broken connection is
+replaced and the call made once more.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from tenants import versions
+from tenants.versions import Numbers
+from usage.meters import BoundCharge
+
+_COLUMNS = "outcome, id, tenant, at, numbers, status, expires_at, body, readings"
+LOST_RACE = "LR001"
+_RACES = 2
+
+
+class Outcome(StrEnum):
+    """What became of an operation."""
+
+    GRANTED = "GRANTED"
+    DENIED = "DENIED"
+    DEGRADE = "DEGRADE"
+    CONFIRMED = "CONFIRMED"
+    REPLAY = "REPLAY"
+    CONFLICT = "CONFLICT"
+    BOOKED = "BOOKED"
+    DUPLICATE = "DUPLICATE"
+    UNCHANGED = "UNCHANGED"
+    EXTENDED = "EXTENDED"
+    EXPIRED = "EXPIRED"
+    ENDED = "ENDED"
+    GONE = "GONE"
+    MISSING = "MISSING"
+
+
+class Ending(StrEnum):
+    """How an operation ends, or that it goes on (REPORT)."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    RELEASED = "RELEASED"
+    REPORT = "REPORT"
+
+
+class Stale(versions.Stale):
+    """The configuration moved, or a date passed: `now` is the database's clock to decide again with."""
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__("the configuration moved or a date passed")
+        self.now = now
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a meter says."""
+
+    used: int
+    reserved: int
+    overrun: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the ledger answered; `readings` are those of the charges, in their order."""
+
+    outcome: Outcome
+    id: UUID | None
+    tenant: UUID | None
+    at: datetime
+    numbers: Numbers
+    status: str | None
+    expires_at: datetime | None
+    body: dict[str, Any] | None
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What an operation relies on: configuration numbers, and the window [since, until) they were decided for."""
+
+    numbers: Numbers
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What to reserve. `fingerprint` is that of the ask as it was sent, see `fingerprint`."""
+
+    key: str
+    fingerprint: str
+    ttl_seconds: int
+    user_key: str | None
+    feature: str
+    task: str
+    model_class: str | None
+    plan: UUID | None
+    unit: str
+    rates: tuple[int | None, ...] | None
+    charges: tuple[BoundCharge, ...]
+    held_totals: tuple[int, ...]
+    held_cost: int | None
+    correlation_id: str | None
+    ask: Mapping[str, Any]
+    metadata: Mapping[str, str] | None
+    decision: Mapping[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """The SQL type ledger_ask as JSON."""
+        charges = [each.charge for each in self.charges]
+        return {
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "ttl": self.ttl_seconds,
+            "user_key": self.user_key,
+            "feature": self.feature,
+            "task": self.task,
+            "model_class": self.model_class,
+            "plan": self.plan,
+            "unit": self.unit,
+            "rates": self.rates,
+            "meters": [each.meter for each in self.charges],
+            "measures": [charge.measure for charge in charges],
+            "periods": [charge.period for charge in charges],
+            "amounts": [charge.amount for charge in charges],
+            "limits": [charge.limit for charge in charges],
+            "enforced": [charge.enforced for charge in charges],
+            "degrade_above": [None] * len(charges),
+            "charges": [each.scope() for each in self.charges],
+            "held_totals": self.held_totals,
+            "held_cost": self.held_cost,
+            "correlation_id": self.correlation_id,
+            "ask": self.ask,
+            "metadata": self.metadata,
+            "decision": self.decision,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """An ending or report with the totals so far.
+
+    `totals` in the order input, cached input, cache write, output, reasoning tokens, API calls, items; None = not
+    said. `cost` in nano-USD where it was priced by model; None = the flat rates of the hold, or where
+    `is_unpriced` the held cost. `facts` go into the log: model, model_class, api_code, latency_ms, error, price,
+    correlation_id, metadata.
+    """
+
+    kind: Ending
+    totals: tuple[int | None, ...]
+    fingerprint: str
+    cost: int | None = None
+    is_unpriced: bool = False
+    certainty: str = "FINAL"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def wire(self) -> dict[str, Any]:
+        """What the SQL functions take as p_end."""
+        return {
+            "kind": self.kind,
+            "totals": self.totals,
+            "fingerprint": self.fingerprint,
+            "cost": self.cost,
+            "unpriced": self.is_unpriced,
+            "certainty": self.certainty,
+            "facts": self.facts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Usage without a reservation: where it is charged."""
+
+    user_key: str | None
+    feature: str
+    task: str
+    model_class: str | None
+    plan: UUID | None
+    unit: str
+    rates: tuple[int | None, ...] | None
+    charges: tuple[BoundCharge, ...]
+    occurred_at: datetime
+
+    def wire(self) -> dict[str, Any]:
+        """The fields of a reservation that holds nothing."""
+        zeros = [0] * len(self.charges)
+        return {
+            "user_key": self.user_key,
+            "feature_id": self.feature,
+            "task_id": self.task,
+            "model_class_id": self.model_class,
+            "plan_id": self.plan,
+            "unit": self.unit,
+            "rates": self.rates,
+            "meters": [each.meter for each in self.charges],
+            "measures": [each.charge.measure for each in self.charges],
+            "periods": [each.charge.period for each in self.charges],
+            "charges": [each.scope() for each in self.charges],
+            "amounts": zeros,
+            "booked": zeros,
+            "totals": [0] * 7,
+            "held_totals": [0] * 7,
+            "attempt": 0,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One usage event: an ending, of a reservation where it names one, else (or where that is gone) a fact.
+
+    `end.fingerprint` is that of the commit it would be, `fingerprint` that of the event.
+    """
+
+    source: str
+    event_id: str
+    fingerprint: str
+    reservation: UUID | None
+    end: End
+    fact: Fact | None
+
+    def wire(self) -> dict[str, Any]:
+        """One item of ledger_record."""
+        return self.end.wire() | {
+            "source": self.source,
+            "event_id": self.event_id,
+            "fingerprint": self.fingerprint,
+            "end_fingerprint": self.end.fingerprint,
+            "reservation": self.reservation,
+            "row": self.fact.wire() if self.fact else None,
+            "occurred_at": self.fact.occurred_at if self.fact else None,
+        }
+
+
+class LostRace(Exception):
+    """The look said yes and the meters said no, three times: these are their readings, one of which refuses."""
+
+    def __init__(self, readings: tuple[Reading, ...]) -> None:
+        super().__init__("lost the race for a meter")
+        self.readings = readings
+
+
+def fingerprint(operation: str, tenant: UUID | None, body: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of what was asked, in canonical form: the parsed body with its defaults, keys sorted."""
+    canonical = orjson.dumps([operation, tenant, body], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
+
+
+def reserve(tenant: UUID, basis: Basis, wanted: Reservation) -> Answer:
+    """GRANTED, DENIED or DEGRADE (with all readings, nothing written), REPLAY or CONFLICT. Raises Stale, LostRace."""
+    asked = _json(wanted.wire())
+    return _racing("ledger_reserve(%s, %s::bigint[], %s, %s, %s)", tenant, *_basis(basis), asked)[0]
+
+
+def reserve_batch(tenant: UUID, basis: Basis, wanted: Sequence[Reservation]) -> list[Answer]:
+    """As `reserve` for many of one tenant, in item order, in one transaction. Raises Stale, LostRace."""
+    asked = _json([each.wire() for each in wanted])
+    return _racing("ledger_reserve_batch(%s, %s::bigint[], %s, %s, %s)", tenant, *_basis(basis), asked)
+
+
+def confirm(tenant: UUID, basis: Basis, *, key: str | None, asked: str, meters: Sequence[UUID] = ()) -> Answer:
+    """CONFIRMED where an answer that wrote nothing still holds, with the readings of `meters`; REPLAY or CONFLICT
+    where `key` was granted before (`asked` is the ask's fingerprint). Raises Stale.
+    """
+    return _one(
+        "ledger_confirm(%s, %s::bigint[], %s, %s, %s, %s, %s::uuid[])",
+        tenant, *_basis(basis), key, asked, list(meters),
+    )  # fmt: skip
+
+
+def end(tenant: UUID | None, basis: Basis, reservation: UUID, ending: End, *, user: str | None = None) -> Answer:
+    """Commit, release or report. BOOKED, or REPLAY of the first answer, CONFLICT, ENDED, EXPIRED, GONE, MISSING.
+
+    `tenant` None: the id alone names it. `user`: only that user's reservations are found. Raises Stale.
+    """
+    return _one(
+        "ledger_end(%s, %s::bigint[], %s, %s, %s, %s, %s)",
+        tenant, *_basis(basis), reservation, user, _json(ending.wire()),
+    )  # fmt: skip
+
+
+def end_batch(
+    tenant: UUID, basis: Basis, endings: Sequence[tuple[UUID, End]], *, user: str | None = None
+) -> list[Answer]:
+    """As `end` for many reservations of one tenant, in one transaction. Raises Stale."""
+    items = [ending.wire() | {"id": reservation} for reservation, ending in endings]
+    return _many("ledger_end_batch(%s, %s::bigint[], %s, %s, %s, %s)", tenant, *_basis(basis), user, _json(items))
+
+
+def extend(
+    tenant: UUID | None, basis: Basis, reservation: UUID, ttl_seconds: int, *, user: str | None = None
+) -> Answer:
+    """EXTENDED with the new deadline (never an earlier one, at most 7 days in all), GONE or MISSING. Raises Stale."""
+    return _one(
+        "ledger_extend(%s, %s::bigint[], %s, %s, %s, %s, %s)", tenant, *_basis(basis), reservation, user, ttl_seconds
+    )
+
+
+def record(tenant: UUID, basis: Basis, events: Sequence[Event], *, user: str | None = None) -> list[Answer]:
+    """Books usage events of one tenant: BOOKED, DUPLICATE, CONFLICT, or MISSING (no reservation, no fact).
+
+    The answer's `id` is the log row. Raises Stale.
+    """
+    items = [event.wire() for event in events]
+    return _many("ledger_record(%s, %s::bigint[], %s, %s, %s, %s)", tenant, *_basis(basis), user, _json(items))
+
+
+def correct(tenant: UUID, log: UUID, right: End) -> Answer:
+    """Sets a COMPLETED or FAILED log row right: books the difference in its own periods. BOOKED, UNCHANGED, MISSING.
+
+    Totals that are None stay as they are, and so does the cost.
+    """
+    return _one("ledger_correct(%s, %s, %s)", tenant, log, _json(right.wire()))
+
+
+def expire(tenant: UUID, *, most: int = 200) -> int:
+    """Expires up to `most` due reservations of a tenant; how many it did."""
+    return int(_rows("SELECT ledger_expire(%s, %s)", tenant, most)[0][0])
+
+
+def tenants_with_due_reservations() -> list[UUID]:
+    """Tenants that have reservations to expire."""
+    return [
+        row[0]
+        for row in _rows(
+            "SELECT DISTINCT tenant_id FROM usage_usagereservation"
+            " WHERE status = 'OPEN' AND expires_at <= clock_timestamp()"
+        )
+    ]
+
+
+def tenants_of(reservations: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The tenant of each reservation that exists."""
+    return dict(_rows("SELECT id, tenant_id FROM usage_usagereservation WHERE id = ANY(%s)", list(reservations)))
+
+
+def deny(
+    tenant: UUID,
+    *,
+    code: str,
+    message: str,
+    user_key: str | None,
+    feature: str | None,
+    task: str | None,
+    meter: UUID | None,
+    binding: Mapping[str, Any] | None,
+    decision: Mapping[str, Any],
+    now: datetime,
+) -> UUID:
+    """Records a refusal and gives its id. Alike ones of a minute share a row: at most 60 a code and minute."""
+    alike = orjson.dumps([user_key, feature, task, meter])
+    rows = _rows(
+        """
+        INSERT INTO usage_denial AS d (id, tenant_id, user_key, feature_id, task_id, code, message, meter, binding,
+                                       decision, minute, bucket, count, last_at)
+        VALUES (ledger_uuid7(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, date_trunc('minute', %s), %s, 1, %s)
+        ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE
+            SET count = d.count + 1, last_at = EXCLUDED.last_at, message = EXCLUDED.message,
+                binding = EXCLUDED.binding, decision = EXCLUDED.decision
+        RETURNING id
+        """,
+        now, tenant, user_key, feature, task, code, message, meter,
+        None if binding is None else _json(binding), _json(decision), now,
+        hashlib.sha256(alike).digest()[0] % 60, now,
+    )  # fmt: skip
+    denial: UUID = rows[0][0]
+    return denial
+
+
+def _basis(basis: Basis) -> tuple[list[int | None], datetime, datetime]:
+    return list(basis.numbers), basis.since, basis.until
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _one(call: str, *arguments: Any) -> Answer:  # noqa: ANN401 - SQL parameters
+    return _many(call, *arguments)[0]
+
+
+def _many(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+    rows = _rows(f"SELECT {_COLUMNS} FROM {call}", *arguments)  # noqa: S608 - a constant of this module
+    if rows[0][0] == "STALE":
+        _settle(rows[0])
+        raise Stale(rows[0][3])
+    return [_answer(row) for row in rows]
+
+
+def _racing(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+    """A call that may lose a race: made again, at most twice."""
+    for attempt in range(_RACES + 1):
+        try:
+            return _many(call, *arguments)
+        except DatabaseError as error:
+            cause = error.__cause__
+            if not isinstance(cause, psycopg.Error) or cause.sqlstate != LOST_RACE:
+                raise
+            if attempt == _RACES or connection.in_atomic_block:
+                raise _lost(cause) from None
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _lost(cause: psycopg.Error) -> LostRace:
+    numbers = (cause.diag.message_detail or "{}").strip("{}")
+    return LostRace(readings_of([int(number) for number in numbers.split(",") if number]))
+
+
+def _settle(row: Sequence[Any]) -> None:
+    """Drop the snapshots that are behind the numbers of a STALE answer."""
+    catalogue, keys, tenant = row[4]
+    for subject, number in ((versions.CATALOGUE, catalogue), (versions.KEYS, keys), (row[2], tenant)):
+        if subject is not None:
+            versions.settle(subject, number or 0)
+
+
+def _answer(row: Sequence[Any]) -> Answer:
+    outcome, id_, tenant, at, numbers, status, expires_at, body, readings = row
+    return Answer(
+        outcome=Outcome(outcome),
+        id=id_,
+        tenant=tenant,
+        at=at,
+        numbers=Numbers(*numbers) if numbers else Numbers(),
+        status=status,
+        expires_at=expires_at,
+        body=None if body is None else orjson.loads(body),
+        readings=readings_of(readings or ()),
+    )
+
+
+def readings_of(numbers: Sequence[int]) -> tuple[Reading, ...]:
+    """Readings from the flat form the ledger gives and stores: used, reserved, overrun of each meter in turn."""
+    return tuple(Reading(*numbers[place : place + 3]) for place in range(0, len(numbers), 3))
+
+
+def _rows(query: str, *arguments: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL parameters
+    """Runs one statement. Every one here may be repeated, so a connection found broken is replaced, once, at once."""
+    try:
+        return _execute(query, arguments)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        return _execute(query, arguments)
+
+
+def _execute(query: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, arguments)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
