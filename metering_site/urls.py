@@ -1,15 +1,18 @@
 """Every address of the site, and no more than the names of what answers there."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from metering_site import health
+from metering_site import health, problems
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/v1/", include("enforcement.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
 ]
+
+handler404 = problems.not_found

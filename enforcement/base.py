@@ -1,0 +1,86 @@
+"""What the endpoints on the ledger share: bodies within bounds, and deciding again while the configuration moves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+
+import orjson
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from enforcement import errors
+from tenants import authentication
+from tenants.authentication import Caller
+from tenants.models import Scope
+from tenants.views import CallerView, caller_of, credentials_of, json_answer
+from usage.ledger import Stale
+
+T = TypeVar("T")
+
+KIB = 1024
+_TRIES = 10
+
+
+class LedgerView(CallerView):
+    """An endpoint whose answer is given by a ledger call, which confirms the caller too."""
+
+    scope = Scope.ENFORCE
+    is_confirmed_by_ledger = True
+    most_bytes: ClassVar[int] = 256 * KIB
+
+    def body(self, request: Request) -> bytes:
+        """The body as sent. Raises TooLarge."""
+        sent = request.META.get("CONTENT_LENGTH") or "0"
+        if sent.isdigit() and int(sent) > self.most_bytes:
+            raise errors.TooLarge(self.most_bytes)
+        raw = request._request.body
+        if len(raw) > self.most_bytes:
+            raise errors.TooLarge(self.most_bytes)
+        return raw
+
+    def settle(self, request: Request, act: Callable[[Caller, datetime], T]) -> T:
+        """What `act` answers once the configuration it relied on has stood still for the call.
+
+        Decided again with the database's clock and fresh snapshots, the caller included, as often as it moved.
+        Raises Restless.
+        """
+        caller, now = caller_of(request), datetime.now(UTC)
+        for _ in range(_TRIES):
+            try:
+                return act(caller, now)
+            except Stale as stale:
+                now = stale.now
+                caller = authentication.resolve(credentials_of(request), now=now, fresh=False)
+                self.require_scope(caller)
+        raise errors.Restless("The configuration is changing right now. Try again shortly.")
+
+    def batch(self, results: Sequence[Mapping[str, Any] | Exception | None]) -> HttpResponse:
+        """The answer of every batch form: status and body of each item in order, a problem where it failed."""
+        answered = []
+        body: object
+        for index, result in enumerate(results):
+            if isinstance(result, Exception):
+                problem = self.get_exception_handler()(result, self.get_exception_handler_context())
+                status, body = problem.status_code, orjson.Fragment(problem.content)
+            else:
+                status, body = 200, result
+            answered.append({"index": index, "status": status, "body": body})
+        return json_answer({"results": answered})
+
+
+def request_id(request: Request) -> str:
+    """The request's id, under which reservation and log keep it as correlation id."""
+    found: str = request._request.request_id  # type: ignore[attr-defined]  # set by RequestLogMiddleware
+    return found
+
+
+def key_of(request: Request, in_body: str | None) -> str | None:
+    """The idempotency key, from the header or the body. Raises Invalid where they differ or it is not printable."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return in_body
+    if not 1 <= len(header) <= 128 or not header.isascii() or not header.isprintable():
+        raise errors.Invalid("Idempotency-Key", "1 to 128 printable ASCII characters.")
+    if in_body is not None and in_body != header:
+        raise errors.Invalid("idempotency_key", "It differs from the Idempotency-Key header; send one of them.")
+    return header

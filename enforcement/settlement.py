@@ -1,0 +1,233 @@
+"""From a body that says what was used to an ending in the ledger, and from its answer to the wire."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from enforcement import errors
+from enforcement.decisions import MeterState, meter_states
+from enforcement.errors import Unknown
+from enforcement.gatekeeper import tenant_of
+from enforcement.wire import CommitBody, EventBody
+from plans import charges, entitlements, policies, pricing
+from plans.charges import Measure
+from plans.models import RolloutGate
+from plans.policies import Shape
+from plans.terms import Catalogue
+from tenants.authentication import Caller
+from tenants.versions import Numbers
+from usage import ledger, measures
+from usage.ledger import Answer, Basis, End, Ending, Outcome
+from usage.measures import Totals
+
+_EVENTS_HINT = "Book what was used at /api/v1/usage/events."
+MISSING = f"There is no such reservation here, or it was pruned. {_EVENTS_HINT}"
+_SENTENCES = {
+    Outcome.CONFLICT: "This reservation ended with another body; the first answer stands.",
+    Outcome.ENDED: f"This reservation ended in another way. {_EVENTS_HINT}",
+    Outcome.GONE: "This reservation has ended: there is nothing to extend or report on.",
+}
+_MAX_ERROR = 500
+"""Characters kept of a provider's error."""
+
+
+def started_at(reservation: UUID) -> datetime:
+    """The instant a reservation was made, from its UUIDv7 (milliseconds since 1970 in its first 48 bits)."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=reservation.int >> 80)
+
+
+def basis_of(caller: Caller, catalogue: Catalogue | None) -> Basis:
+    """What an ending relies on: the credential and, where it was priced here, the catalogue."""
+    return Basis(
+        numbers=Numbers(catalogue.number if catalogue else None, caller.numbers.keys, caller.numbers.tenant),
+        since=entitlements.EVER[0],
+        until=caller.until or entitlements.EVER[1],
+    )
+
+
+def tenant_for(caller: Caller, named: str | None) -> UUID | None:
+    """The tenant an ending is looked for in; None where an any-tenant key names none. Raises Unknown."""
+    if caller.has_bad_ati_token:
+        raise Unknown("X-ATI-Token does not authenticate, so there is no reservation of its user.")
+    tenant = tenant_of(caller, named)
+    return tenant.id if tenant else None
+
+
+def totals_of(body: CommitBody | EventBody) -> Totals:
+    """The counts a body carries, ours or a provider's. Raises Invalid or BadUsage, naming the field."""
+    if body.raw_usage is not None:
+        if body.usage is not None:
+            raise errors.Invalid("raw_usage", "Send usage or raw_usage, not both.")
+        if body.provider is None:
+            raise errors.Invalid("provider", f"Say whose object raw_usage is: {', '.join(measures.PROVIDERS)}.")
+        return measures.from_raw(body.provider, body.raw_usage)
+    return measures.from_usage(body.usage) if body.usage is not None else Totals()
+
+
+def ending(body: CommitBody | EventBody, catalogue: Catalogue, at: datetime, *, kind: Ending | None = None) -> End:
+    """What the ledger books, priced at `at` where the body names a model. Raises Invalid or BadUsage."""
+    totals = totals_of(body)
+    if body.model_class is not None and body.model_class not in catalogue.classes:
+        known = ", ".join(catalogue.classes)
+        raise errors.Invalid("model_class", f"{body.model_class} is not known. Known: {known}.")
+    cost, is_unpriced, price = _price(body, catalogue, totals, at)
+    facts = {
+        "model": body.model,
+        "model_class": body.model_class,
+        "api_code": body.api_code,
+        "latency_ms": body.latency_ms,
+        "error": body.error[:_MAX_ERROR] if body.error else None,
+        "price": price,
+        "metadata": body.metadata if isinstance(body, EventBody) else None,
+    }
+    return End(
+        kind=kind or (Ending.COMPLETED if body.status == "success" else Ending.FAILED),
+        totals=(
+            totals.input_tokens, totals.cached_input_tokens, totals.cache_write_tokens, totals.output_tokens,
+            totals.reasoning_tokens, totals.api_calls, totals.items,
+        ),
+        fingerprint=ledger.fingerprint(kind or "commit", None, _canonical(body)),
+        cost=cost,
+        is_unpriced=is_unpriced,
+        certainty=body.certainty,
+        facts={name: value for name, value in facts.items() if value is not None},
+    )  # fmt: skip
+
+
+def _canonical(body: CommitBody | EventBody) -> Mapping[str, Any]:
+    """The fields that say what was used; an event that is a commit reads as that commit."""
+    fields = msgspec.to_builtins(body)
+    return {name: fields[name] for name in CommitBody.__struct_fields__ if name not in ("tenant", "reservation_id")}
+
+
+def _price(
+    body: CommitBody | EventBody, catalogue: Catalogue, totals: Totals, at: datetime
+) -> tuple[int | None, bool, Sequence[int | None] | None]:
+    """Cost, whether the model has no price, and the rates; (None, False, None) where no model is named."""
+    if body.model is None:
+        return None, False, None
+    model = catalogue.model(body.model, body.api_code, body.model_class)
+    prices = model.price_at(at) if model else None
+    if prices is None:
+        return None, True, None
+    if totals.input_tokens is None and totals.output_tokens is None and body.status == "success":
+        return None, False, None  # the hold's tokens and cost count
+    try:
+        cost = pricing.cost_nano_usd(
+            prices,
+            input_tokens=totals.input_tokens or 0,
+            cached_input_tokens=totals.cached_input_tokens or 0,
+            cache_write_tokens=totals.cache_write_tokens or 0,
+            output_tokens=totals.output_tokens or 0,
+        )
+    except pricing.PriceUnknown:
+        return None, True, None
+    except pricing.PriceOutOfBounds as error:
+        raise errors.Invalid("usage", f"It costs more than one operation can: {error}.") from None
+    base = prices.base
+    return cost, False, (base.input, base.cached_input, base.cache_write, base.output)
+
+
+def settled(answer: Answer) -> dict[str, Any]:
+    """The body of a commit, release or report answer. Raises Unknown, KeyConflict, Ended or Gone."""
+    match answer.outcome:
+        case Outcome.MISSING:
+            raise Unknown(MISSING)
+        case Outcome.CONFLICT:
+            raise errors.KeyConflict(_SENTENCES[Outcome.CONFLICT])
+        case Outcome.ENDED:
+            raise errors.Ended(_SENTENCES[Outcome.ENDED])
+        case Outcome.GONE:
+            raise errors.Gone(_SENTENCES[Outcome.GONE])
+    if answer.body is None or answer.outcome == Outcome.EXPIRED:
+        return {"reservation_id": answer.id, "status": answer.status}
+    return answer.body | {"reservation_id": answer.id}
+
+
+def committed(answer: Answer) -> dict[str, Any]:
+    """The body of a commit answer; its quotas carry the limits in force now."""
+    body = settled(answer)
+    states = states_now(answer, body)
+    return {
+        "reservation_id": body["reservation_id"],
+        "status": body["status"],
+        "late": body["late"],
+        "cost": None if body["cost"] is None else pricing.usd(body["cost"]),
+        "charged": [
+            _scope(state) | {"amount": _amount(state, amount), "overrun": _amount(state, overrun)}
+            for state, amount, overrun in zip(states, body["amounts"], body["overruns"], strict=True)
+            if amount or overrun
+        ],
+        "quotas": _quotas(states, answer.at),
+    }
+
+
+def reported(answer: Answer) -> dict[str, Any]:
+    """The body of a report answer: what is left of the hold on each meter."""
+    body = settled(answer)
+    states = states_now(answer, body)
+    return {
+        "reservation_id": body["reservation_id"],
+        "status": body["status"],
+        "expires_at": answer.expires_at,
+        "left": [
+            _scope(state) | {"left": _amount(state, left)} for state, left in zip(states, body["left"], strict=True)
+        ],
+    }
+
+
+def _amount(state: MeterState, amount: int) -> int | str:
+    return pricing.usd(amount) if state.measure == Measure.COST else amount
+
+
+def _scope(state: MeterState) -> dict[str, Any]:
+    quota = state.quota()
+    return {name: quota[name] for name in ("scope", "feature", "task", "user", "measure", "unit", "period")}
+
+
+def _quotas(states: Sequence[MeterState], now: datetime) -> list[dict[str, Any]]:
+    """The limited meters whose period runs, tightest first."""
+    running = [
+        state for state in states if state.limit is not None and (state.resets_at is None or state.resets_at > now)
+    ]
+    running.sort(key=lambda state: state.remaining / state.limit if state.limit else 0.0)
+    return [state.quota() for state in running]
+
+
+def states_now(answer: Answer, body: Mapping[str, Any]) -> tuple[MeterState, ...]:
+    """The meters of an ending as it left them, with the limits that are in force now."""
+    assert answer.tenant is not None  # noqa: S101 - every ending has one
+    limits = limits_now(answer.tenant, body["task"], body["user"], answer.at)
+    found = [limits.get(tuple(scope[:5]), (_gate(scope), None, False, None)) for scope in body["charges"]]
+    return meter_states(body["charges"], found, body["amounts"], ledger.readings_of(body["readings"]))
+
+
+def _gate(scope: Sequence[str]) -> RolloutGate:
+    return {
+        Measure.COST: RolloutGate.BUDGET,
+        Measure.SLOTS: RolloutGate.CONCURRENCY,
+        Measure.TOKENS: RolloutGate.TOKEN_LIMITS,
+        Measure.REQUESTS: RolloutGate.RATES,
+    }.get(Measure(scope[3]), RolloutGate.DAILY_QUOTA)
+
+
+def limits_now(
+    tenant: UUID, task: str, user: str | None, now: datetime
+) -> dict[tuple[str | None, ...], tuple[RolloutGate, int | None, bool, str | None]]:
+    """The limit of every meter of a task, by (user, feature, task, measure, period)."""
+    entitled = entitlements.of(tenant, now)
+    terms = entitled.catalogue.tasks[task]
+    nothing = Shape(
+        model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
+        rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
+    )  # fmt: skip
+    mode = policies.mode_of_ask(entitled, entitled.catalogue.features[terms.feature])
+    return {
+        (each.user, each.feature, each.task, each.measure.value, each.period.value): (
+            each.gate, each.limit, each.enforced, each.rule,
+        )
+        for each in charges.of(entitled, terms, user, nothing, mode)
+    }  # fmt: skip

@@ -1,0 +1,16 @@
+"""Addresses under /api/v1 that answer through the ledger."""
+
+from django.urls import path
+
+from enforcement import views
+
+urlpatterns = [
+    path("enforce", views.EnforceView.as_view(), name="enforce"),
+    path("enforce/batch", views.EnforceBatchView.as_view(), name="enforce-batch"),
+    path("check", views.CheckView.as_view(), name="check"),
+    path("reservations/commit-batch", views.CommitBatchView.as_view(), name="commit-batch"),
+    path("reservations/<uuid:reservation_id>/commit", views.CommitView.as_view(), name="commit"),
+    path("reservations/<uuid:reservation_id>/release", views.ReleaseView.as_view(), name="release"),
+    path("reservations/<uuid:reservation_id>/extend", views.ExtendView.as_view(), name="extend"),
+    path("reservations/<uuid:reservation_id>/report", views.ReportView.as_view(), name="report"),
+]
