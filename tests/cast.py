@@ -37,10 +37,15 @@ def plan(code: str) -> Plan:
 
 
 def make_tenant(ati_id: str, plan_code: str = "PRO", *, people: int = 2) -> Company:
-    """A tenant on a seeded plan with an OWNER and analysts; `owner@<ati id>.example`, `user1@...`."""
+    """A tenant on a seeded plan with an OWNER and analysts; `owner@<ati id>.example`, `user1@...`.
+
+    As sign-ups by the root token leave it, but without passwords, whose hashing is slow on purpose.
+    """
     tenant = Tenant.objects.create(ati_id=ati_id, name=ati_id.title())
     root = tokens.issue_root(tenant, plan(plan_code), starts_at=STARTED)
     owner, *others = (_join(root.record, "owner" if number == 0 else f"user{number}") for number in range(people + 1))
+    ATIToken.objects.filter(pk=root.record.pk).update(usage_count=people + 1)
+    root.record.refresh_from_db(fields=["usage_count"])
     return Company(tenant=tenant, root=root.record, invitation=root.text, owner=owner, people=tuple(others))
 
 

@@ -9,7 +9,7 @@ from pytest_django import DjangoDbBlocker
 
 from plans import catalogue
 from plans.models import PolicyRule, RolloutRule
-from tenants import facts, versions
+from tenants import versions
 from tenants.models import ATIToken, ServiceKey, Tenant, User
 from tests import cast
 
@@ -23,12 +23,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(autouse=True)
 def _no_snapshots() -> None:
-    """A number that was rolled back is given again: a snapshot of another test would look current.
-
-    A tenant's public name, which elsewhere never changes its owner, does so from test to test.
-    """
+    """What a test rolled back, or removed afterwards, is no news to the snapshots of this process."""
     versions.clear_all()
-    facts._by_ati_id.clear()
 
 
 @pytest.fixture
