@@ -106,7 +106,7 @@ class MeterState:
             "reserved": amount(self.reading.reserved + held),
             "overrun": amount(self.reading.overrun),
             "remaining": left,
-            "resets_at": _instant(self.resets_at),
+            "resets_at": instant(self.resets_at),
         }
 
     def binding(self) -> dict[str, Any]:
@@ -150,7 +150,8 @@ def _money(amount: int) -> str:
     return pricing.usd(amount)
 
 
-def _instant(at: datetime | None) -> str | None:
+def instant(at: datetime | None) -> str | None:
+    """An instant on the wire: RFC 3339, UTC, whole seconds."""
     return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}Z"
 
 
@@ -222,7 +223,7 @@ class Decision:
             "retryable": False,
             "retry_after_seconds": None,
             "reservation_id": self.reservation_id,
-            "expires_at": _instant(self.expires_at),
+            "expires_at": instant(self.expires_at),
             "ttl_seconds": self._ttl(),
             "decision_id": self.decision_id,
             "params": stored.get("params"),

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from enforcement import errors
-from enforcement.decisions import MeterState, meter_states
+from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
 from enforcement.gatekeeper import tenant_of
 from enforcement.wire import CommitBody, EventBody
@@ -32,6 +32,11 @@ _SENTENCES = {
 }
 _MAX_ERROR = 500
 """Characters kept of a provider's error."""
+NOTHING = Shape(
+    model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
+    rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
+)  # fmt: skip
+"""A permit of nothing: its charges name the meters of a task, with their limits."""
 
 
 def started_at(reservation: UUID) -> datetime:
@@ -172,7 +177,7 @@ def reported(answer: Answer) -> dict[str, Any]:
     return {
         "reservation_id": body["reservation_id"],
         "status": body["status"],
-        "expires_at": answer.expires_at,
+        "expires_at": instant(answer.expires_at),
         "left": [
             _scope(state) | {"left": _amount(state, left)} for state, left in zip(states, body["left"], strict=True)
         ],
@@ -220,14 +225,10 @@ def limits_now(
     """The limit of every meter of a task, by (user, feature, task, measure, period)."""
     entitled = entitlements.of(tenant, now)
     terms = entitled.catalogue.tasks[task]
-    nothing = Shape(
-        model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
-        rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
-    )  # fmt: skip
     mode = policies.mode_of_ask(entitled, entitled.catalogue.features[terms.feature])
     return {
         (each.user, each.feature, each.task, each.measure.value, each.period.value): (
             each.gate, each.limit, each.enforced, each.rule,
         )
-        for each in charges.of(entitled, terms, user, nothing, mode)
+        for each in charges.of(entitled, terms, user, NOTHING, mode)
     }  # fmt: skip

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from enforcement import views
+from enforcement import events, views
 
 urlpatterns = [
     path("enforce", views.EnforceView.as_view(), name="enforce"),
     path("enforce/batch", views.EnforceBatchView.as_view(), name="enforce-batch"),
+    path("usage/events", events.EventsView.as_view(), name="usage-events"),
     path("check", views.CheckView.as_view(), name="check"),
     path("reservations/commit-batch", views.CommitBatchView.as_view(), name="commit-batch"),
     path("reservations/<uuid:reservation_id>/commit", views.CommitView.as_view(), name="commit"),

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from enforcement import errors, gatekeeper, settlement
 from enforcement.base import KIB, LedgerView, key_of, request_id
-from enforcement.decisions import Decision
+from enforcement.decisions import Decision, instant
 from enforcement.headers import quota_headers
 from enforcement.wire import Batch, CommitBody, EnforceBody, ExtendBody, ReleaseBody, parse
 from plans import entitlements
@@ -131,7 +131,7 @@ class ExtendView(LedgerView):
         settlement.settled(answer)
         assert answer.expires_at is not None  # noqa: S101 - an open reservation has a deadline
         left = max(0, round((answer.expires_at - answer.at).total_seconds()))
-        found = {"reservation_id": answer.id, "status": answer.status, "expires_at": answer.expires_at}
+        found = {"reservation_id": answer.id, "status": answer.status, "expires_at": instant(answer.expires_at)}
         return _settled(request, answer, found | {"ttl_seconds": left})
 
 

@@ -166,10 +166,11 @@ def convert(value: object, into: type[T]) -> T:
 
 
 def _invalid(text: str) -> Invalid:
+    """msgspec's message, with the path it names as the field."""
     message, _, path = text.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".")
-    if not field and "`" in message:
-        field = message.split("`")[-2]  # "Object contains unknown field `x`", "missing required field `x`"
-    elif "field `" in message:
-        field = f"{field}.{message.split('`')[-2]}"
+    field = path.rstrip("`").removeprefix("$").removeprefix(".").removesuffix("[...]")
+    if "field `" in message:  # one that is unknown or missing: the path is that of the object around it
+        field = f"{field}.{message.split('`')[-2]}".lstrip(".")
+    if "regex" in message:
+        message = "It has a character that cannot be stored here (NUL, or one that does not print)"
     return Invalid(field or "body", f"{message}.")

@@ -213,7 +213,7 @@ def shape(
     api_calls = 1 if wants.api_calls is None else wants.api_calls
     items = 1 if wants.items is None else wants.items
     units = units_of(unit, tokens=held_input + held_output, api_calls=api_calls, items=items)
-    cost, rates = _price(entitled, task, model_class, held_input, held_output, units)
+    cost, rates = price(entitled, task, model_class, held_input, held_output, units)
     allowed = entitled.plan.tasks[task.code].allowed if entitled.plan and task.code in entitled.plan.tasks else ()
     permit = Shape(
         model_class=model_class,
@@ -247,7 +247,7 @@ def units_of(unit: Unit, *, tokens: int, api_calls: int, items: int) -> int:
     return {Unit.REQUESTS: 1, Unit.TOKENS: tokens, Unit.API_CALLS: api_calls, Unit.ITEMS: items}[unit]
 
 
-def _price(
+def price(
     entitled: Entitlements,
     task: TaskTerms,
     model_class: str | None,
@@ -255,7 +255,7 @@ def _price(
     tokens_out: int,
     units: int,
 ) -> tuple[int | None, tuple[int | None, ...] | None]:
-    """The cost to hold and the rates to settle by; both None where a price is unknown."""
+    """The cost to hold (nano-USD) and the rates to settle by, see `Shape`; both None where a price is unknown."""
     if task.kind == TaskKind.API:
         if task.price_per_unit is None:
             return None, None

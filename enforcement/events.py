@@ -1,0 +1,196 @@
+"""POST /usage/events: usage that had no reservation, or whose reservation is gone. Nothing here is refused as late."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from enforcement import errors, settlement
+from enforcement.base import KIB, LedgerView
+from enforcement.gatekeeper import task_of, tenant_of, user_of
+from enforcement.wire import EventBody, convert, parse
+from plans import charges, entitlements, policies
+from plans.charges import Measure, PeriodKind
+from plans.models import TaskKind
+from plans.terms import Entitlements, TaskTerms
+from tenants.authentication import Caller
+from tenants.models import EnforcementMode, Scope
+from tenants.views import json_answer, note
+from usage import ledger, meters
+from usage.ledger import Answer, Event, Fact, Outcome
+from usage.measures import BadUsage
+
+_OLDEST = timedelta(days=35)
+_NEWEST = timedelta(minutes=5)
+_MOST = 500
+_CLOUD_EVENT = "application/cloudevents+json"
+_CLOUD_EVENTS = "application/cloudevents-batch+json"
+
+Placed = tuple[int, dict[str, Any] | Exception]
+
+
+class CloudEvent(msgspec.Struct):
+    """A CloudEvents 1.0 envelope; attributes we do not use may be there."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    data: dict[str, Any]
+    time: datetime | None = None
+
+
+class EventsView(LedgerView):
+    """Book usage events: one object or a list of up to 500, ours or CloudEvents.
+
+    One object is answered by itself, and as a list of one beside it.
+    """
+
+    scope = Scope.REPORT
+    most_bytes: ClassVar[int] = 2048 * KIB
+
+    def post(self, request: Request) -> HttpResponse:
+        sent, is_list = _items(self.body(request), request.content_type or "")
+        results: list[dict[str, Any] | Exception | None] = [None] * len(sent)
+        bodies: list[tuple[int, EventBody]] = []
+        for place, item in enumerate(sent):
+            try:
+                bodies.append((place, _event(item, is_cloud="cloudevents" in (request.content_type or ""))))
+            except errors.Invalid as error:
+                results[place] = error
+        for place, result in self.settle(request, lambda caller, now: record(caller, bodies, now)):
+            results[place] = result
+        note(request, code=f"events:{len(sent)}")
+        if is_list:
+            return self.batch(results)
+        (only,) = results
+        if isinstance(only, Exception):
+            raise only
+        return json_answer((only or {}) | {"results": [{"index": 0, "status": 200, "body": only}]})
+
+
+def _items(raw: bytes, content_type: str) -> tuple[list[Any], bool]:
+    """The events sent, and whether as a list. Raises Malformed or Invalid."""
+    sent = parse(raw, object)
+    media = content_type.partition(";")[0].strip().lower()
+    if media == _CLOUD_EVENTS and not isinstance(sent, list):
+        raise errors.Invalid("body", "A batch of CloudEvents is a list.")
+    if not isinstance(sent, list):
+        return [sent], False
+    if not 1 <= len(sent) <= _MOST:
+        raise errors.Invalid("body", f"Send 1 to {_MOST} events at a time.")
+    return sent, True
+
+
+def _event(item: object, *, is_cloud: bool) -> EventBody:
+    """One event. A CloudEvent's attributes stand in for what its data does not say. Raises Invalid."""
+    if not is_cloud:
+        event = convert(item, EventBody)
+    else:
+        envelope = convert(item, CloudEvent)
+        if envelope.specversion != "1.0":
+            raise errors.Invalid("specversion", "Only CloudEvents 1.0 are read.")
+        named = {"id": envelope.id, "source": envelope.source}
+        if envelope.time is not None:
+            named["occurred_at"] = envelope.time.isoformat()
+        event = convert(named | envelope.data, EventBody)
+    if event.id is None:
+        raise errors.Invalid("id", "Give each event its own id: repeated, it changes nothing.")
+    return event
+
+
+def record(caller: Caller, bodies: Sequence[tuple[int, EventBody]], now: datetime) -> list[Placed]:
+    """Books events, grouped by tenant: one transaction each. An item that cannot be fails alone. Raises Stale."""
+    results: list[Placed] = []
+    groups: defaultdict[UUID, list[tuple[int, EventBody, Event]]] = defaultdict(list)
+    for place, body in bodies:
+        try:
+            tenant, event = _prepared(caller, body, now)
+            groups[tenant].append((place, body, event))
+        except (errors.Invalid, errors.Unknown, BadUsage) as error:
+            results.append((place, error))
+    basis = settlement.basis_of(caller, entitlements.catalogue())
+    if results and not groups:  # what the catalogue or the tenants refused is confirmed like any other refusal
+        ledger.confirm(UUID(int=0), basis, key=None, asked="")
+    for tenant, group in groups.items():
+        answers = ledger.record(tenant, basis, [event for _, _, event in group], user=caller.user_key)
+        for (place, body, _), answer in zip(group, answers, strict=True):
+            results.append((place, _answered(body, answer)))
+    return results
+
+
+def _answered(body: EventBody, answer: Answer) -> dict[str, Any] | Exception:
+    match answer.outcome:
+        case Outcome.CONFLICT:
+            return errors.KeyConflict("This id, or its reservation, was booked with another body; the first stands.")
+        case Outcome.MISSING:
+            return errors.Unknown("There is no such reservation here: say for which task or feature to book this.")
+    return {"id": body.id, "status": answer.outcome, "log_id": answer.id}
+
+
+def _prepared(caller: Caller, body: EventBody, now: datetime) -> tuple[UUID, Event]:
+    if caller.has_bad_ati_token:
+        raise errors.Unknown("X-ATI-Token does not authenticate: book this with the service key alone.")
+    tenant = tenant_of(caller, body.tenant)
+    if tenant is None:
+        raise errors.Invalid("tenant", "This key may act for any tenant: say whose usage it is.")
+    user = user_of(caller, body.user)
+    at = _occurred_at(body, now)
+    entitled = entitlements.of(tenant.id, at)
+    end = settlement.ending(body, entitled.catalogue, _priced_at(body, at))
+    fact = None
+    if body.task is not None or body.feature is not None:
+        task = task_of(entitled.catalogue, body.task, body.feature)
+        fact = _fact(entitled, task, user, body, at)
+    elif body.reservation_id is None:
+        raise errors.Invalid("task", "Say which task or feature the usage is of, or which reservation it commits.")
+    canonical = msgspec.to_builtins(body) | {"tenant": str(tenant.id), "user": user}
+    return tenant.id, Event(
+        source=body.source or "",
+        event_id=body.id or "",
+        fingerprint=ledger.fingerprint("event", tenant.id, canonical),
+        reservation=body.reservation_id,
+        end=end,
+        fact=fact,
+    )
+
+
+def _occurred_at(body: EventBody, now: datetime) -> datetime:
+    if body.occurred_at is None:
+        return now
+    at = body.occurred_at.astimezone(UTC)
+    if not now - _OLDEST < at < now + _NEWEST:
+        raise errors.Invalid("occurred_at", "It must lie within the last 35 days, and at most 5 minutes ahead.")
+    return at
+
+
+def _priced_at(body: EventBody, at: datetime) -> datetime:
+    return settlement.started_at(body.reservation_id) if body.reservation_id else at
+
+
+def _fact(entitled: Entitlements, task: TaskTerms, user: str | None, body: EventBody, at: datetime) -> Fact:
+    """Usage on the meters that were running when it occurred. It is booked whatever the limits say."""
+    feature = entitled.catalogue.features[task.feature]
+    charged = [
+        each
+        for each in charges.of(entitled, task, user, settlement.NOTHING, EnforcementMode.ENFORCE)
+        if each.period != PeriodKind.MINUTE and each.measure not in (Measure.REQUESTS, Measure.SLOTS)
+    ]
+    model_class = body.model_class if task.kind == TaskKind.LLM else None
+    _, rates = policies.price(entitled, task, model_class, 0, 0, 0)
+    return Fact(
+        user_key=user,
+        feature=task.feature,
+        task=task.code,
+        model_class=model_class,
+        plan=entitled.plan.id if entitled.plan else None,
+        unit=feature.unit,
+        rates=rates,
+        charges=meters.bind(entitled.tenant.facts, charged, at),
+        occurred_at=at,
+    )
