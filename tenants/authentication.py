@@ -211,7 +211,7 @@ class CallerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, Credentials]:
         credentials = credentials_of(request)
         now = datetime.now(UTC)
-        view = request.parser_context["view"] if request.parser_context else None
+        view = (request.parser_context or {}).get("view")
         fresh = not getattr(view, "is_confirmed_by_ledger", False)
         caller = resolve(credentials, now=now, fresh=fresh)
         if caller.key is not None and caller.calls_per_second is not None:
