@@ -166,7 +166,7 @@ def convert(value: object, into: type[T]) -> T:
 
 
 def _invalid(text: str) -> Invalid:
-    """msgspec's message, with the path it names as the field."""
+    """What msgspec says, with the path it names as the field."""
     message, _, path = text.partition(" - at `")
     field = path.rstrip("`").removeprefix("$").removeprefix(".").removesuffix("[...]")
     if "field `" in message:  # one that is unknown or missing: the path is that of the object around it
