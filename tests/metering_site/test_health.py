@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries, DjangoDbBlocker, Settings
 
 
 def test_a_process_that_answers_is_healthy_without_asking_anybody(client: Client) -> None:
@@ -39,15 +39,18 @@ def test_not_ready_while_a_migration_is_missing(client: Client, db: None) -> Non
     assert answer.json()["checks"]["migrations"] == "unapplied"
 
 
-def test_not_ready_without_the_database(client: Client, transactional_db: None) -> None:
-    parameters = {**connection.settings_dict}
-    connection.close()
-    connection.settings_dict["HOST"] = "/nowhere"
-    try:
-        answer = client.get("/readyz")
-    finally:
+def test_not_ready_without_the_database(
+    client: Client, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    host = connection.settings_dict["HOST"]
+    with django_db_blocker.unblock():
         connection.close()
-        connection.settings_dict.update(parameters)
+        connection.settings_dict["HOST"] = "/nowhere"
+        try:
+            answer = client.get("/readyz")
+        finally:
+            connection.close()
+            connection.settings_dict["HOST"] = host
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert answer.json()["checks"] == {"database": "unavailable", "migrations": "unknown", "redis": "ok"}
 
