@@ -393,8 +393,9 @@ def _one(call: str, *arguments: Any) -> Answer:  # noqa: ANN401 - SQL parameters
 
 def _many(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
     rows = _rows(f"SELECT {_COLUMNS} FROM {call}", *arguments)  # noqa: S608 - a constant of this module
-    if rows[0][0] == "STALE":
+    if rows[0][4] is not None:
         _settle(rows[0])
+    if rows[0][0] == "STALE":
         raise Stale(rows[0][3])
     return [_answer(row) for row in rows]
 
@@ -419,7 +420,7 @@ def _lost(cause: psycopg.Error) -> LostRace:
 
 
 def _settle(row: Sequence[Any]) -> None:
-    """Drop the snapshots that are behind the numbers of a STALE answer."""
+    """Drop the snapshots that are behind the numbers an answer brings."""
     catalogue, keys, tenant = row[4]
     for subject, number in ((versions.CATALOGUE, catalogue), (versions.KEYS, keys), (row[2], tenant)):
         if subject is not None:
