@@ -19,7 +19,7 @@ from plans.codes import Code
 from plans.models import RolloutGate, TaskKind
 from plans.policies import Refusal, Shape
 from plans.terms import Catalogue, Entitlements, TaskTerms
-from tenants import facts
+from tenants import facts, versions
 from tenants.authentication import Caller
 from tenants.facts import TenantFacts
 from tenants.models import EnforcementMode
@@ -185,6 +185,7 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
     user = user_of(caller, ask.user)
     entitled = entitlements.of(tenant.id, now)
     if caller.numbers.tenant not in (None, entitled.tenant.number):
+        versions.refresh(tenant.id)  # the snapshot of tokens or that of terms is behind
         raise ledger.Stale(now)
     basis = Basis(
         numbers=Numbers(entitled.catalogue.number, caller.numbers.keys, entitled.tenant.number),

@@ -423,8 +423,8 @@ def _settle(row: Sequence[Any]) -> None:
     """Drop the snapshots that are behind the numbers an answer brings."""
     catalogue, keys, tenant = row[4]
     for subject, number in ((versions.CATALOGUE, catalogue), (versions.KEYS, keys), (row[2], tenant)):
-        if subject is not None:
-            versions.settle(subject, number or 0)
+        if subject is not None and number is not None:
+            versions.settle(subject, number)
 
 
 def _answer(row: Sequence[Any]) -> Answer:
