@@ -27,6 +27,15 @@ def one_of(field: str, choices: type[models.TextChoices], name: str) -> models.C
     return models.CheckConstraint(condition=Q(**{f"{field}__in": choices.values}), name=name)
 
 
+def kept(*fields: str, name: str) -> pgtrigger.Trigger:
+    """Refuses to change these fields of a stored row.
+
+    After the update, because a trigger before it locks the row as if the keys it sets were changed, as every
+    form does: who refers to the row would wait for the form, and the form for their configuration number.
+    """
+    return pgtrigger.ReadOnly(name=name, fields=[*fields], when=pgtrigger.After)
+
+
 class EnforcementMode(models.TextChoices):
     OFF = "OFF", "Off: nothing is checked or recorded"
     OBSERVE = "OBSERVE", "Observe: everything is recorded, nothing is refused"
@@ -179,7 +188,7 @@ class Tenant(models.Model):
             models.UniqueConstraint(fields=["id", "root_token"], name="tenants_tenant_id_root_token"),
         ]
         triggers = [
-            pgtrigger.ReadOnly(name="keep_identity", fields=["ati_id", "meter_secret"]),
+            kept("ati_id", "meter_secret", name="keep_identity"),
             *versions.counted(
                 "r.id",
                 columns=[
@@ -406,7 +415,7 @@ class ATIToken(models.Model):
             ),
         ]
         triggers = [
-            pgtrigger.ReadOnly(name="keep_owner", fields=["tenant", "root", "user"]),
+            kept("tenant", "root", "user", name="keep_owner"),
             *versions.counted(
                 "r.tenant_id",
                 columns=[

@@ -60,9 +60,7 @@ class PlanQuerySet(models.QuerySet["Plan"]):
 
     def with_promises(self) -> Self:
         """A plan and all it promises, in a fixed number of queries."""
-        return self.prefetch_related(
-            "features__feature", "accesses__task", "accesses__classes", "policy_rules"
-        )
+        return self.prefetch_related("features__feature", "accesses__task", "accesses__classes", "policy_rules")
 
 
 class Plan(models.Model):
@@ -104,8 +102,7 @@ class Plan(models.Model):
             models.CheckConstraint(condition=Q(code__regex=CODE_PATTERN), name="plans_plan_code"),
             one_of("status", PlanStatus, "plans_plan_status"),
             models.CheckConstraint(
-                condition=Q(monthly_budget_nano_usd__isnull=True)
-                | Q(monthly_budget_nano_usd__range=(0, MAX_LIMIT)),
+                condition=Q(monthly_budget_nano_usd__isnull=True) | Q(monthly_budget_nano_usd__range=(0, MAX_LIMIT)),
                 name="plans_plan_monthly_budget",
             ),
         ]
@@ -113,7 +110,7 @@ class Plan(models.Model):
             pgtrigger.Trigger(
                 name="freeze_once_live",
                 level=pgtrigger.Row,
-                when=pgtrigger.Before,
+                when=pgtrigger.After,  # why: see kept()
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Condition(
                     "OLD.status <> 'DRAFT' AND (NEW.status = 'DRAFT' OR (OLD.code, OLD.revision, OLD.max_seats, "
@@ -137,9 +134,7 @@ class Plan(models.Model):
 
 
 def _limit(help_text: str) -> "models.BigIntegerField[int | None, int | None]":
-    return models.BigIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(0)], help_text=help_text
-    )
+    return models.BigIntegerField(null=True, blank=True, validators=[MinValueValidator(0)], help_text=help_text)
 
 
 _LIMITS = ("daily_quota", "monthly_quota", "daily_token_limit", "monthly_token_limit")
@@ -196,9 +191,7 @@ class PlanLLMAccess(models.Model):
     allow_downgrade = models.BooleanField(
         default=True, help_text="Whether a cheaper allowed class may be given when little is left."
     )
-    allowed_classes = models.ManyToManyField(
-        ModelClass, through="PlanLLMAccessClass", related_name="allowed_in"
-    )
+    allowed_classes = models.ManyToManyField(ModelClass, through="PlanLLMAccessClass", related_name="allowed_in")
 
     class Meta:
         verbose_name = "plan task"

@@ -77,15 +77,9 @@ class PolicyRule(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     scope = models.CharField(max_length=8, choices=RuleScope, help_text="The most specific scope wins.")
-    plan = models.ForeignKey(
-        Plan, on_delete=models.CASCADE, null=True, blank=True, related_name="policy_rules"
-    )
-    tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="policy_rules"
-    )
-    user_key = models.CharField(
-        max_length=128, null=True, blank=True, help_text="The caller's own id of its user."
-    )
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, null=True, blank=True, related_name="policy_rules")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="policy_rules")
+    user_key = models.CharField(max_length=128, null=True, blank=True, help_text="The caller's own id of its user.")
     task = models.ForeignKey(
         Task, on_delete=models.PROTECT, null=True, blank=True, related_name="policy_rules",
         help_text="Only for this task; a limit then has a meter of its own, beside the general one.",
@@ -112,9 +106,7 @@ class PolicyRule(models.Model):
             one_of("scope", RuleScope, "plans_policyrule_scope"),
             one_of("key", RuleKey, "plans_policyrule_key"),
             models.CheckConstraint(
-                condition=Q(
-                    scope=RuleScope.GLOBAL, plan__isnull=True, tenant__isnull=True, user_key__isnull=True
-                )
+                condition=Q(scope=RuleScope.GLOBAL, plan__isnull=True, tenant__isnull=True, user_key__isnull=True)
                 | Q(scope=RuleScope.PLAN, plan__isnull=False, tenant__isnull=True, user_key__isnull=True)
                 | Q(scope=RuleScope.TENANT, plan__isnull=True, tenant__isnull=False, user_key__isnull=True)
                 | Q(scope=RuleScope.USER, plan__isnull=True, tenant__isnull=False, user_key__isnull=False),
@@ -154,9 +146,7 @@ class PolicyRule(models.Model):
                 name="plans_policyrule_value",
             ),
             models.CheckConstraint(
-                condition=~Q(key=RuleKey.DEGRADE_AT_PERCENT)
-                | Q(value__isnull=True)
-                | Q(value__range=(0, 100)),
+                condition=~Q(key=RuleKey.DEGRADE_AT_PERCENT) | Q(value__isnull=True) | Q(value__range=(0, 100)),
                 name="plans_policyrule_value_degrade_at_percent",
             ),
             *(

@@ -35,9 +35,7 @@ class Provider(models.Model):
 
     class Meta:
         ordering = ["code"]
-        constraints = [
-            models.CheckConstraint(condition=Q(code__regex=CODE_PATTERN), name="plans_provider_code")
-        ]
+        constraints = [models.CheckConstraint(condition=Q(code__regex=CODE_PATTERN), name="plans_provider_code")]
 
     def __str__(self) -> str:
         return self.code

@@ -2,13 +2,12 @@
 
 from typing import Self
 
-import pgtrigger
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
 from tenants import versions
-from tenants.models import EnforcementMode, one_of
+from tenants.models import EnforcementMode, kept, one_of
 
 CODE_PATTERN = r"^[A-Z][A-Z0-9_]*$"
 _code = RegexValidator(CODE_PATTERN, "Upper-case letters, digits and _ only, a letter first.")
@@ -76,9 +75,7 @@ class Feature(models.Model):
         help_text="The name services send. It cannot change later.",
     )
     name = models.CharField(max_length=100, help_text="How people read it.")
-    unit = models.CharField(
-        max_length=16, choices=Unit, help_text="What its quotas count. It cannot change later."
-    )
+    unit = models.CharField(max_length=16, choices=Unit, help_text="What its quotas count. It cannot change later.")
     enforcement_mode = models.CharField(
         max_length=16,
         choices=EnforcementMode,
@@ -101,10 +98,8 @@ class Feature(models.Model):
             one_of("on_failure", OnFailure, "plans_feature_on_failure"),
         ]
         triggers = [
-            pgtrigger.ReadOnly(name="keep_meaning", fields=["code", "unit"]),
-            *versions.counted(
-                versions.OF_CATALOGUE, key="code", columns=["name", "enforcement_mode", "on_failure"]
-            ),
+            kept("code", "unit", name="keep_meaning"),
+            *versions.counted(versions.OF_CATALOGUE, key="code", columns=["name", "enforcement_mode", "on_failure"]),
         ]
 
     def __str__(self) -> str:
@@ -132,9 +127,7 @@ class Task(models.Model):
         related_name="tasks",
         help_text="What it consumes. It cannot change later.",
     )
-    kind = models.CharField(
-        max_length=8, choices=TaskKind, help_text="Whether a model class is chosen for it."
-    )
+    kind = models.CharField(max_length=8, choices=TaskKind, help_text="Whether a model class is chosen for it.")
     price_per_unit_nano_usd = models.BigIntegerField(
         "price per unit",
         null=True,
@@ -157,7 +150,7 @@ class Task(models.Model):
             ),
         ]
         triggers = [
-            pgtrigger.ReadOnly(name="keep_meaning", fields=["code", "feature", "kind"]),
+            kept("code", "feature", "kind", name="keep_meaning"),
             *versions.counted(versions.OF_CATALOGUE, key="code", columns=["name", "price_per_unit_nano_usd"]),
         ]
 
@@ -175,9 +168,7 @@ class ModelClass(models.Model):
         help_text="The name services send. It cannot change later.",
     )
     name = models.CharField(max_length=100, help_text="How people read it.")
-    rank = models.PositiveSmallIntegerField(
-        unique=True, help_text="Cheap to dear; a downgrade goes one lower."
-    )
+    rank = models.PositiveSmallIntegerField(unique=True, help_text="Cheap to dear; a downgrade goes one lower.")
     is_fallback = models.BooleanField(
         default=False, help_text="Taken where a task has no default; exactly one class is."
     )
@@ -192,7 +183,7 @@ class ModelClass(models.Model):
             ),
         ]
         triggers = [
-            pgtrigger.ReadOnly(name="keep_meaning", fields=["code"]),
+            kept("code", name="keep_meaning"),
             *versions.counted(versions.OF_CATALOGUE, key="code", columns=["name", "rank", "is_fallback"]),
         ]
 
