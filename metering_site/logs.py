@@ -45,6 +45,7 @@ def configuration(level: str) -> dict[str, Any]:
             # A refused request is in our own line already; what is left are the tracebacks.
             "django.request": {"level": "ERROR"},
             "django.server": {"handlers": [], "propagate": True},
+            "httpx2": {"level": "WARNING"},  # else a line for each request that we send
         },
     }
 
