@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from usage.periods import EPOCH, Calendar, Period, PeriodKind, period
+from plans.charges import PeriodKind
+from usage.periods import EPOCH, Calendar, Period, period
 
 MINUTE, DAY, MONTH, OPEN = PeriodKind.MINUTE, PeriodKind.DAY, PeriodKind.MONTH, PeriodKind.OPEN
 TICK = timedelta(microseconds=1)

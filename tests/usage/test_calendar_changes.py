@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from plans.charges import PeriodKind
 from tests.usage.calendars import (
     DAY,
     HOUR,
@@ -19,7 +20,7 @@ from tests.usage.calendars import (
     local_kinds,
     utc,
 )
-from usage.periods import Calendar, CalendarChange, PeriodKind, changed, period
+from usage.periods import Calendar, CalendarChange, changed, period
 
 
 @st.composite
@@ -38,9 +39,7 @@ def changing_calendars(draw: st.DrawFn) -> Calendar:
 @given(local_kinds, changing_calendars(), st.timedeltas(timedelta(-200), timedelta(200)))
 @example(DAY, changed(Calendar("UTC", 1), "America/New_York", 1, utc(2026, 10, 20)), timedelta(0))
 @example(MONTH, changed(Calendar("UTC", 1), "UTC", 15, utc(2026, 10, 20)), timedelta(0))
-def test_periods_tile_across_changes_of_calendar(
-    kind: PeriodKind, calendar: Calendar, away: timedelta
-) -> None:
+def test_periods_tile_across_changes_of_calendar(kind: PeriodKind, calendar: Calendar, away: timedelta) -> None:
     """Defect 50."""
     assert calendar.next is not None
     at = calendar.next.at + away
