@@ -13,6 +13,7 @@ from plans.models import PolicyRule, RolloutRule
 from tenants import versions
 from tenants.models import ATIToken, ServiceKey, Tenant, User
 from tests import cast
+from tests.enforcement.api import Api
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +95,12 @@ def rival(_database: None) -> cast.Company:
 def svc(_database: None) -> str:
     """The text of a service key that may do everything for any tenant."""
     return cast.make_key()
+
+
+@pytest.fixture
+def api(svc: str) -> Api:
+    """The API as a service with an any-tenant key calls it."""
+    return Api(svc)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
