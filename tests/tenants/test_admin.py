@@ -187,9 +187,7 @@ def _person(**other: object) -> dict[str, object]:
     }  # fmt: skip
 
 
-def test_a_person_is_made_in_a_tenant_and_stays_there(
-    browser: Client, acme: cast.Company, rival: cast.Company
-) -> None:
+def test_a_person_is_made_in_a_tenant_and_stays_there(browser: Client, acme: cast.Company, rival: cast.Company) -> None:
     console.post(browser, console.address(User, "add"), _person(tenant=acme.tenant.pk))
     ann = User.objects.get(email="ann@acme.example")
     assert (ann.tenant, ann.role, ann.is_superuser) == (acme.tenant, Role.MANAGER, False)
@@ -243,11 +241,11 @@ def test_a_password_is_set_on_its_own_page(browser: Client, acme: cast.Company) 
 
 
 # --- ATI tokens ----------------------------------------------------------------
-def _shown_once(browser: Client, answer: Any) -> str:  # noqa: ANN401 - the test client's answer
+def _shown_once(browser: Client, answer: Any) -> str:
     """The secret that an answer shows; it is nowhere else, and no later page shows it."""
     found = SECRET.findall(console.text_of(answer))
     assert len(found) == 1
-    assert answer["Cache-Control"] == "no-store"
+    assert "no-store" in answer["Cache-Control"]
     assert not list(get_messages(answer.wsgi_request))
     secret = found[0].rsplit("_", 1)[-1] if found[0].count("_") == 2 else found[0][-43:]
     stored = json.dumps(
@@ -266,9 +264,7 @@ def _shown_once(browser: Client, answer: Any) -> str:  # noqa: ANN401 - the test
 
 def _issue(**other: object) -> dict[str, object]:
     empty = {
-        name: ""
-        for field in ("expires_at", "plan_starts_at", "plan_ends_at")
-        for name in (f"{field}_0", f"{field}_1")
+        name: "" for field in ("expires_at", "plan_starts_at", "plan_ends_at") for name in (f"{field}_0", f"{field}_1")
     }
     return {**empty, "user": "", "name": "", "max_uses": "", "plan": "", **other}
 
@@ -286,16 +282,11 @@ def test_a_root_token_is_issued_with_a_plan_and_shown_once(browser: Client) -> N
     assert presented is not None
     assert presented.public == root.fingerprint
     assert presented.matches(bytes(root.hash))
-    assert TenantPlan.objects.get(tenant=tenant).plan == cast.plan("PRO")
 
 
-def test_an_invitation_and_a_users_token_are_issued_and_shown_once(
-    browser: Client, acme: cast.Company
-) -> None:
+def test_an_invitation_and_a_users_token_are_issued_and_shown_once(browser: Client, acme: cast.Company) -> None:
     expires = datetime(2050, 1, 1, 12, tzinfo=UTC)
-    sent = _issue(
-        tenant=acme.tenant.pk, name="spring", max_uses=5, expires_at_0="2050-01-01", expires_at_1="12:00:00"
-    )
+    sent = _issue(tenant=acme.tenant.pk, name="spring", max_uses=5, expires_at_0="2050-01-01", expires_at_1="12:00:00")
     _shown_once(browser, browser.post(console.address(ATIToken, "add"), sent))
     invitation = ATIToken.objects.get(name="spring")
     assert (invitation.user, invitation.max_uses, invitation.expires_at) == (None, 5, expires)
@@ -315,7 +306,10 @@ def test_an_invitation_and_a_users_token_are_issued_and_shown_once(
         ({"tenant": "ACME", "plan": "PRO"}, "ACME has its root token, which carries the plan."),
         ({"tenant": "ACME", "user": "ACME", "max_uses": 2}, "Only an invitation counts its uses."),
         ({"tenant": "ACME", "user": "RIVAL"}, "is not one of ACME's people"),
-        ({"tenant": "NEWCO", "plan": "PRO", "plan_ends_at_0": "2001-01-01", "plan_ends_at_1": "00:00"}, "must end after"),
+        (
+            {"tenant": "NEWCO", "plan": "PRO", "plan_ends_at_0": "2001-01-01", "plan_ends_at_1": "00:00"},
+            "would end before it begins",
+        ),
     ],
 )
 def test_what_a_token_cannot_be_is_said_in_words(
@@ -348,9 +342,7 @@ def test_a_tokens_owner_and_plan_cannot_be_edited_its_limits_can(browser: Client
     assert (acme.root.plan, acme.root.user, acme.root.status) == (cast.plan("PRO"), None, TokenStatus.ACTIVE)
 
 
-def test_an_end_before_the_start_of_a_plan_is_refused_at_its_field(
-    browser: Client, acme: cast.Company
-) -> None:
+def test_an_end_before_the_start_of_a_plan_is_refused_at_its_field(browser: Client, acme: cast.Company) -> None:
     sent = {"name": "", "max_uses": "", "plan_ends_at_0": "2001-01-01", "plan_ends_at_1": "00:00"}
     answer = browser.post(console.address(ATIToken, "change", acme.root.pk), sent)
     assert answer.context["adminform"].form.errors["plan_ends_at"] == ["The plan must end after its start."]
@@ -375,9 +367,7 @@ def test_tokens_are_suspended_activated_and_revoked_for_good(browser: Client, ac
     assert "Renew" not in console.text_of(browser.get(page))
 
 
-def test_a_renewed_token_is_shown_once_and_the_old_secret_is_dead(
-    browser: Client, acme: cast.Company
-) -> None:
+def test_a_renewed_token_is_shown_once_and_the_old_secret_is_dead(browser: Client, acme: cast.Company) -> None:
     address = console.address(ATIToken, "renew", acme.root.pk)
     old = acme.root.fingerprint
     assert "stops working at once" in console.text_of(browser.get(address))
@@ -387,14 +377,13 @@ def test_a_renewed_token_is_shown_once_and_the_old_secret_is_dead(
     assert acme.root.fingerprint != old
 
 
-def test_a_plan_is_changed_now_or_later_and_a_past_date_is_refused(
-    browser: Client, acme: cast.Company
-) -> None:
+def test_a_plan_is_changed_now_or_later_and_a_past_date_is_refused(browser: Client, acme: cast.Company) -> None:
     address = console.address(ATIToken, "change_plan", acme.root.pk)
     free, enterprise = cast.plan("FREE"), cast.plan("ENTERPRISE")
     now = {"confirmed": "yes", "plan": free.pk, "at_0": "", "at_1": ""}
     console.post(browser, address, now)
-    assert TenantPlan.objects.get(tenant=acme.tenant).plan == free
+    acme.root.refresh_from_db()
+    assert acme.root.plan == free
     later = {"confirmed": "yes", "plan": enterprise.pk, "at_0": "2050-01-01", "at_1": "00:00"}
     console.post(browser, address, later)
     acme.root.refresh_from_db()
@@ -437,9 +426,7 @@ def test_a_key_is_issued_with_its_scopes_and_shown_once(browser: Client, acme: c
     ("changed", "words"),
     [({"scopes": []}, "required"), ({"scopes": ["all"]}, "not one of"), ({"calls_per_second": 0}, "greater than")],
 )
-def test_what_a_key_cannot_be_is_said_in_words(
-    browser: Client, changed: dict[str, object], words: str
-) -> None:
+def test_what_a_key_cannot_be_is_said_in_words(browser: Client, changed: dict[str, object], words: str) -> None:
     sent = {"name": "k", "scopes": ["read"], "tenant": "", "calls_per_second": 50, **changed}
     answer = browser.post(console.address(ServiceKey, "add"), sent)
     assert answer.status_code == HTTPStatus.OK
@@ -447,9 +434,7 @@ def test_what_a_key_cannot_be_is_said_in_words(
     assert not ServiceKey.objects.exists()
 
 
-def test_a_keys_scopes_can_change_its_tenant_cannot(
-    browser: Client, acme: cast.Company, rival: cast.Company
-) -> None:
+def test_a_keys_scopes_can_change_its_tenant_cannot(browser: Client, acme: cast.Company, rival: cast.Company) -> None:
     key = tokens.issue_key("worker", [Scope.READ], tenant=acme.tenant).record
     sent = {"name": "worker", "scopes": ["report"], "calls_per_second": 9, "tenant": rival.tenant.pk}
     console.post(browser, console.address(ServiceKey, "change", key.pk), sent)
@@ -461,19 +446,16 @@ def test_keys_are_revoked_after_a_question(browser: Client, db: None) -> None:
     key = tokens.issue_key("worker", [Scope.READ]).record
     ticked = {"action": "revoke", "_selected_action": [str(key.pk)]}
     assert "Revoke service key" in console.text_of(browser.post(console.address(ServiceKey, "changelist"), ticked))
-    key.refresh_from_db()
-    assert key.revoked_at is None
+    assert ServiceKey.objects.filter(pk=key.pk, revoked_at=None).exists()
     page = console.post(browser, console.address(ServiceKey, "changelist"), ticked | {"confirmed": "yes"})
     assert "Revoked" in console.text_of(page)
     key.refresh_from_db()
     assert key.revoked_at is not None
     again = console.post(browser, console.address(ServiceKey, "rotate", key.pk), {"confirmed": "yes", "grace_hours": 1})
-    assert "This key is revoked; issue a new one." in console.text_of(again)
+    assert "This key is revoked or expired; issue a new one." in console.text_of(again)
 
 
-def test_a_rotated_key_works_until_its_grace_is_over_and_the_new_one_is_shown_once(
-    browser: Client, db: None
-) -> None:
+def test_a_rotated_key_works_until_its_grace_is_over_and_the_new_one_is_shown_once(browser: Client, db: None) -> None:
     key = tokens.issue_key("worker", [Scope.READ]).record
     address = console.address(ServiceKey, "rotate", key.pk)
     assert "Grace (hours)" in console.text_of(browser.get(address))

@@ -1,0 +1,238 @@
+"""Policy rules (numbers that cap or limit) and roll-out rules (from when gates bind)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter, display
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from plans.admin.promise import OfPlanAdmin, OfPlanInline
+from plans.admin.vocabulary import MODE_COLOURS
+from plans.models import MAX_LIMIT, PolicyRule, RolloutRule, RuleKey, RuleScope
+from tenants.admin.base import Admin, WordedForm
+from tenants.admin.figures import UNLIMITED, UsdField, budget, limit
+from tenants.admin.unfolded import display as labelled
+
+BUDGETS = frozenset({RuleKey.DAILY_BUDGET, RuleKey.MONTHLY_BUDGET})
+KEYS = [(key.value, key.label.replace("Nano-USD", "USD")) for key in RuleKey]
+_SCOPE_COLOURS = {RuleScope.PLAN: "info", RuleScope.TENANT: "warning", RuleScope.USER: "warning"}
+_usd = UsdField()
+_whole = forms.IntegerField(min_value=0, max_value=MAX_LIMIT)
+
+
+def shown_value(rule: PolicyRule) -> str:
+    """The number with its separators; a budget in USD."""
+    return f"USD {budget(rule.value)}" if rule.key in BUDGETS and rule.value is not None else limit(rule.value)
+
+
+class RuleForm(WordedForm):
+    """A rule, whose number is entered in USD where it is a budget."""
+
+    value = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget({"placeholder": UNLIMITED, "inputmode": "decimal"}),
+        help_text="A whole number, or USD for a budget. Empty = unlimited, 0 = nothing.",
+    )
+
+    class Meta:
+        model = PolicyRule
+        fields = ("scope", "plan", "tenant", "user_key", "key", "task", "feature", "value", "reason", "ends_at")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        key = self.fields.get("key")
+        if isinstance(key, forms.ChoiceField):
+            key.choices = KEYS
+        if self.instance.key in BUDGETS and self.instance.value is not None:
+            self.initial["value"] = _usd.prepare_value(self.instance.value)
+
+    def clean_value(self) -> int | None:
+        typed = self.cleaned_data["value"].replace(",", "")
+        key = self.cleaned_data.get("key") or self.instance.key
+        value: int | None = (_usd if key in BUDGETS else _whole).clean(typed) if typed else None
+        return value
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("ends_at") and "ends_at" in self.changed_data and cleaned["ends_at"] <= datetime.now(UTC):
+            self.add_error("ends_at", "This end has passed already.")
+        return cleaned
+
+
+class PlanRuleForm(RuleForm):
+    """A rule on its plan's page: its scope is the plan."""
+
+    class Meta:
+        model = PolicyRule
+        fields = ("key", "feature", "task", "value")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        self.instance.scope = RuleScope.PLAN
+
+
+class PlanRuleInline(OfPlanInline):
+    """Caps and gates of a plan."""
+
+    model = PolicyRule
+    form = PlanRuleForm
+    related = ("feature", "task")
+    fields = ["key", "feature", "task", "value"]
+    ordering = ["key"]
+    verbose_name = "cap or gate"
+    verbose_name_plural = "caps and gates"
+
+    @display(description="Value")
+    def value(self, rule: PolicyRule) -> str:
+        return shown_value(rule)
+
+
+class EndFilter(SimpleListFilter):
+    """Exceptions that bind, or that are over."""
+
+    title = "end"
+    parameter_name = "end"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        return [("binding", "Binds now"), ("over", "Is over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[PolicyRule]) -> QuerySet[PolicyRule]:
+        now = datetime.now(UTC)
+        if self.value() == "over":
+            return queryset.filter(ends_at__lte=now)
+        return queryset.exclude(ends_at__lte=now) if self.value() == "binding" else queryset
+
+
+@admin.register(PolicyRule)
+class PolicyRuleAdmin(OfPlanAdmin):
+    """Caps and gates: the most specific wins. The defaults for everybody can be changed, not deleted."""
+
+    form = RuleForm
+    list_display = ["shown_key", "shown_scope", "subject", "target", "value_figure", "ends_at", "reason"]
+    list_filter = [
+        "scope", "key", EndFilter, ("plan", RelatedDropdownFilter), ("tenant", AutocompleteSelectFilter),
+        ("feature", RelatedDropdownFilter), ("task", RelatedDropdownFilter), "set_by_tenant",
+    ]  # fmt: skip
+    list_select_related = ["plan", "tenant"]
+    search_fields = ["key", "user_key", "reason", "tenant__ati_id", "tenant__name", "plan__code"]
+    date_hierarchy = "created_at"
+    autocomplete_fields = ["tenant", "task", "feature"]
+    readonly_fields = ["set_by_tenant", "created_at"]
+    add_fieldsets = [
+        (
+            "For whom",
+            {
+                "fields": ["scope", "plan", "tenant", "user_key"],
+                "description": "Everybody; a draft plan; a tenant; or one user of a tenant. The most specific wins: "
+                "user, tenant, plan, everybody, each with a task before without.",
+            },
+        ),
+        (
+            "What",
+            {
+                "fields": ["key", "value", "feature", "task"],
+                "description": "A cap shapes each call, a gate limits a meter. A quota needs what it counts.",
+            },
+        ),
+        (
+            "Exception",
+            {"fields": ["reason", "ends_at"], "description": "For a tenant or a user: why, and until when."},
+        ),
+    ]  # fmt: skip
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["shown_key", "shown_scope", "subject", "target"],
+                "description": "What a rule is about stays; make another rule for something else.",
+            },
+        ),
+        ("Value", {"fields": ["value", "reason", "ends_at"], "description": "Binds with the next request."}),
+        ("History", {"fields": ["set_by_tenant", "created_at"]}),
+    ]  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PolicyRule | None = None) -> list[str]:
+        return [*self.readonly_fields, "shown_key", "shown_scope", "subject", "target"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyRule]:
+        found: QuerySet[PolicyRule] = super().get_queryset(request)
+        return found.select_related("plan", "tenant")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401
+        return super().has_delete_permission(request, obj) and not (
+            isinstance(obj, PolicyRule) and obj.scope == RuleScope.GLOBAL and not (obj.task_id or obj.feature_id)
+        )
+
+    @display(description="Key", ordering="key")
+    def shown_key(self, rule: PolicyRule) -> str:
+        return dict(KEYS)[rule.key]
+
+    @labelled(description="Scope", ordering="scope", label=_SCOPE_COLOURS)
+    def shown_scope(self, rule: PolicyRule) -> tuple[str, str]:
+        return rule.scope, RuleScope(rule.scope).label
+
+    @display(description="Of", empty_value="–")
+    def subject(self, rule: PolicyRule) -> str | None:
+        if rule.plan is not None:
+            return str(rule.plan)
+        if rule.tenant is None:
+            return None
+        return f"{rule.tenant} · {rule.user_key}" if rule.user_key else str(rule.tenant)
+
+    @display(description="On", empty_value="every call")
+    def target(self, rule: PolicyRule) -> str | None:
+        return rule.task_id or rule.feature_id
+
+    @display(description="Value", ordering="value")
+    def value_figure(self, rule: PolicyRule) -> str:
+        return shown_value(rule)
+
+    @display(description="Value")
+    def value(self, rule: PolicyRule) -> str:
+        return shown_value(rule)
+
+
+class RolloutForm(WordedForm):
+    """From when a gate is watched or binds."""
+
+    class Meta:
+        model = RolloutRule
+        fields = ("tenant", "gate", "mode", "starts_at", "reason")
+        labels = {"starts_at": "From (UTC)"}
+
+
+@admin.register(RolloutRule)
+class RolloutRuleAdmin(Admin):
+    """From when gates are watched or bind. Without a row, a gate binds."""
+
+    form = RolloutForm
+    list_display = ["gate", "shown_mode", "subject", "starts_at", "reason"]
+    list_filter = ["gate", "mode", ("tenant", AutocompleteSelectFilter)]
+    list_select_related = ["tenant"]
+    search_fields = ["gate", "reason", "tenant__ati_id", "tenant__name"]
+    date_hierarchy = "starts_at"
+    autocomplete_fields = ["tenant"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["tenant", "gate", "mode"],
+                "description": "A tenant's own row beats everybody's, and the latest start that has passed beats "
+                "earlier ones. “Off” for all gates and everybody is the kill switch: nothing is checked or recorded.",
+            },
+        ),
+        ("When and why", {"fields": ["starts_at", "reason"]}),
+    ]  # fmt: skip
+
+    @display(description="For", empty_value="everybody", ordering="tenant__ati_id")
+    def subject(self, rule: RolloutRule) -> str | None:
+        return str(rule.tenant) if rule.tenant else None
+
+    @labelled(description="Mode", ordering="mode", label=MODE_COLOURS)
+    def shown_mode(self, rule: RolloutRule) -> tuple[str, str]:
+        return rule.mode, rule.mode.capitalize()

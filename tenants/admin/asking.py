@@ -1,0 +1,79 @@
+"""Two pages around an action: one that asks before it is done, one that shows a new secret once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib.admin import helpers
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+
+from tenants.admin.base import Admin
+from tenants.tokens import Issued
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is about to be done to the chosen rows: a verb for the button, and what follows from it."""
+
+    verb: str
+    consequence: str
+    is_destructive: bool = True
+
+
+def ask(
+    admin: Admin,
+    request: HttpRequest,
+    chosen: QuerySet[Any],
+    question: Question,
+    form_class: type[forms.Form] = forms.Form,
+) -> forms.Form | HttpResponse:
+    """The page that asks, or the valid form once the question was answered with yes."""
+    is_answered = request.method == "POST" and "confirmed" in request.POST
+    form = form_class(request.POST if is_answered else None)
+    if is_answered and form.is_valid():
+        return form
+    count = chosen.count()
+    names = admin.opts.verbose_name if count == 1 else admin.opts.verbose_name_plural
+    page = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+    return TemplateResponse(
+        request,
+        "tenants/admin/ask.html",
+        {
+            **admin.admin_site.each_context(request),
+            "opts": admin.opts,
+            "title": f"{question.verb} {f'{count:,} ' if count != 1 else ''}{names}?",
+            "button": f"{question.verb} {names}" if count == 1 else f"{question.verb} {count:,} {names}",
+            "question": question,
+            "form": form,
+            "rows": chosen[:_LISTED],
+            "further": max(0, count - _LISTED),
+            "cancel": admin.back_to(page).url if page else request.get_full_path(),
+            "sent": [
+                (name, value)
+                for name in ("action", "select_across", "index", helpers.ACTION_CHECKBOX_NAME)
+                for value in request.POST.getlist(name)
+            ],
+        },
+    )
+
+
+def show_secret(admin: Admin, request: HttpRequest, issued: Issued[Any], what_next: str) -> HttpResponse:
+    """The page with the text of a credential just issued. It is in this answer alone, and no cache keeps it."""
+    return TemplateResponse(
+        request,
+        "tenants/admin/issued.html",
+        {
+            **admin.admin_site.each_context(request),
+            "opts": admin.opts,
+            "title": f"{capfirst(admin.opts.verbose_name)} {issued.record}",
+            "original": issued.record,
+            "text": issued.text,
+            "what_next": what_next,
+        },
+        headers={"Cache-Control": "no-store"},
+    )
