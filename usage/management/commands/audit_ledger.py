@@ -1,6 +1,7 @@
 """`manage.py audit_ledger`: whether every meter, reservation and log row agree."""
 
 import argparse
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -63,7 +64,7 @@ def _as_text(report: Report) -> str:
     for breach in report.breaches:
         tenant = "" if breach.tenant is None else names.get(breach.tenant, str(breach.tenant))
         table.add_row(breach.invariant, tenant, breach.subject, breach.expected, breach.found)
-    console = Console(width=160)
+    console = Console(width=shutil.get_terminal_size((160, 24)).columns)
     with console.capture() as captured:
         console.print(table)
     return f"{captured.get()}{len(report.breaches):,} breaches in {looked}."
