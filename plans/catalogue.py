@@ -211,10 +211,12 @@ def _tasks(content: Seed, writer: _Writer) -> None:
     for code, entry in content.tasks.items():
         price = None if entry.usd_per_unit is None else pricing.nano_usd(entry.usd_per_unit)
         values = {"name": entry.name, "price_per_unit_nano_usd": price}
-        task, _ = writer.entry(Task, code, values, feature_id=entry.feature, kind=entry.kind)
+        meaning = {"feature_id": entry.feature, "kind": entry.kind}
+        task, outcome = writer.put(Task, {"code": code}, values, meaning=meaning)
         if is_new and task.price_per_unit_nano_usd is None and price is not None:
-            task.price_per_unit_nano_usd = price
+            task.price_per_unit_nano_usd, outcome = price, Outcome.MADE
             task.save(update_fields=["price_per_unit_nano_usd"])
+        writer.told("task", code, outcome)
 
 
 def _make_way(content: Seed) -> None:

@@ -54,7 +54,8 @@ file does not know (further plans, models, prices from a later date) and the rul
 def _progress() -> Progress:
     """A bar on the terminal, and nothing where there is none."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _summary(written: list[Written]) -> str:
