@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                             ("UNITS", "Units of the feature"),
                             ("REQUESTS", "Requests"),
                             ("TOKENS", "Tokens"),
-                            ("COST", "Money"),
+                            ("COST", "Nano-USD"),
                             ("SLOTS", "Open at once"),
                         ],
                         max_length=16,
@@ -132,15 +132,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "measures",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(max_length=16), size=None
-                    ),
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), size=None),
                 ),
                 (
                     "periods",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(max_length=8), size=None
-                    ),
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8), size=None),
                 ),
                 (
                     "amounts",
@@ -303,9 +299,7 @@ class Migration(migrations.Migration):
                         fields=("tenant", "code", "minute", "bucket"),
                         name="usage_denial_tenant_code_minute_bucket",
                     ),
-                    models.CheckConstraint(
-                        condition=models.Q(("bucket__range", (0, 59))), name="usage_denial_bucket"
-                    ),
+                    models.CheckConstraint(condition=models.Q(("bucket__range", (0, 59))), name="usage_denial_bucket"),
                 ],
             },
         ),
@@ -414,9 +408,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "measures",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(max_length=16), size=None
-                    ),
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), size=None),
                 ),
                 (
                     "charges",
