@@ -90,7 +90,7 @@ class Replay:
         elif answer.body["reservation_id"] is None:
             self.tally.pass_through()
         else:
-            self._book(api, ask, answer)
+            self.book(api, ask, answer)
         return None
 
     def _denied(self, ask: Ask, answer: Answer) -> float | None:
@@ -101,7 +101,8 @@ class Replay:
         self.tally.deny(answer.body["code"])
         return None
 
-    def _book(self, api: Api, ask: Ask, permit: Answer) -> None:
+    def book(self, api: Api, ask: Ask, permit: Answer) -> None:
+        """Commit what the trace says was used; as a usage event where the reservation takes no commit any more."""
         reservation = permit.body["reservation_id"]
         model_class = model_class_of(permit.body["params"], ask)
         model = self.prices.model(model_class)

@@ -1,0 +1,286 @@
+"""`manage.py replay`: a trace through a real web server, accounted for to the last token."""
+
+import io
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Sum
+
+from metering_site.embedded import processes
+from metering_site.embedded.supervisor import Program
+from metering_site.embedded.web import Address
+from metering_site.replay import asks, books, parties, traces
+from metering_site.replay.agenda import Agenda
+from metering_site.replay.api import Api
+from metering_site.replay.run import Replay
+from metering_site.replay.tally import Tally
+from metering_site.replay.traces import Row
+from plans import entitlements
+from tests import cast
+from usage.models import Denial, UsageEvent, UsageLog, UsageReservation
+
+TRACE = settings.BASE_DIR.parent / "shared" / "data" / "azure_llm_code_2023.csv"
+ROWS_OF_THE_TRACE = None if os.environ.get("FULL_TRACE") else 300
+
+# One process, so that they share one web server.
+pytestmark = pytest.mark.xdist_group("replay")
+
+
+class Server:
+    """The web server on the database of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = Address("127.0.0.1", probe.getsockname()[1])
+        env = {**os.environ, "DATABASE_URL": _database_url(), "HTTPS": "false", "WEB_THREADS": "2"}
+        self.program = Program(name="web", command=self.address.command(env), env=env, log=folder / "web.log")
+
+    def start(self) -> None:
+        self.program.start()
+        self.address.wait_until_ready(self.program)
+
+    def stop(self) -> None:
+        self.program.ask_to_stop()
+        processes.wait_until(lambda: not self.program.is_running, seconds=20)
+        self.program.end()
+
+    def has_committed(self, number: int) -> bool:
+        return self.program.log.read_text().count("/commit") >= number
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that answer requests."""
+        assert self.program.process is not None
+        parent = self.program.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        return [pid for pid, command in commands.items() if b"granian" in command]
+
+
+def _database_url() -> str:
+    found = connection.settings_dict
+    return f"postgresql://{found['USER']}@/{found['NAME']}?host={found['HOST']}"
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("web"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def demo(committed: None) -> str:
+    """The tenants of the demo world, and a key for any of them."""
+    for name, plan in zip(parties.DEMO, ("PRO", "ENTERPRISE", "FREE"), strict=True):
+        cast.make_tenant(name, plan, people=0)
+    return cast.make_key()
+
+
+def replay(server: Server, key: str, *words: object) -> str:
+    said = io.StringIO()
+    call_command("replay", *map(str, words), url=server.address.url, key=key, stdout=said, stderr=said)
+    return said.getvalue()
+
+
+def require_exact(rows: list[Row], said: str) -> None:
+    """Reservations, log and denials account for every row, and the log for every token of the permitted ones."""
+    granted = {int(key.split("-")[-1]) for key in UsageReservation.objects.values_list("idempotency_key", flat=True)}
+    permitted = [row for row in rows if row.number in granted]
+    assert 0 < len(permitted) < len(rows)
+    logged = UsageLog.objects.filter(status="COMPLETED").aggregate(
+        input=Sum("input_tokens"), output=Sum("output_tokens")
+    )
+    assert logged["input"] == sum(row.input_tokens for row in permitted)
+    assert logged["output"] == sum(row.output_tokens for row in permitted)
+    assert UsageLog.objects.count() == len(permitted)
+    assert not UsageReservation.objects.filter(status="OPEN").exists()
+    assert f"processed {len(rows):,}" in " ".join(said.split())
+    assert "Audit: 0 breaches" in said
+    assert "exactly the calls, tokens and cost" in said
+
+
+def test_a_drawn_trace_is_logged_to_the_token_while_the_workers_are_killed(server: Server, demo: str) -> None:
+    def kill_both() -> None:
+        first, second = server.workers()
+        processes.wait_until(lambda: server.has_committed(10), seconds=60)
+        os.kill(first, signal.SIGKILL)
+        processes.wait_until(lambda: server.has_committed(40), seconds=60)
+        os.kill(second, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_both)
+    killer.start()
+    said = replay(server, demo, "--synthetic", 150, "--tenants", 4, "--concurrency", 8)
+    killer.join()
+    require_exact(traces.synthetic(150, seed=1), said)
+    denied = Denial.objects.aggregate(all=Sum("count"))["all"]
+    assert denied >= 150 - UsageLog.objects.count()
+    assert "1 more on ENTERPRISE" in said
+    assert "sent again:" in said
+
+
+@pytest.mark.skipif(not TRACE.exists(), reason="../shared/data/azure_llm_code_2023.csv is not there")
+def test_the_azure_trace_is_logged_to_the_token(server: Server, demo: str, tmp_path: Path) -> None:
+    part = tmp_path / "part.csv"
+    part.write_text("\n".join(TRACE.read_text().splitlines()[: ROWS_OF_THE_TRACE and ROWS_OF_THE_TRACE + 1]))
+    said = replay(server, demo, part, "--estimate", "max")
+    require_exact(traces.read(part), said)
+    assert "denied: DAILY_QUOTA_EXCEEDED" in said
+
+
+def test_a_full_tenant_is_asked_again_until_patience_ends_and_counted_as_denied(server: Server, demo: str) -> None:
+    ask = {"tenant": "INITECH", "task": "LLM2_DRAFT", "estimate": {"input_tokens": 1, "max_output_tokens": 1}}
+    held = Api(server.address.url, demo, Tally(), threading.Event())
+    try:
+        assert held.post("enforce", "/enforce", ask, key="the-only-slot").body["allowed"]
+    finally:
+        held.close()
+    said = " ".join(replay(server, demo, "--synthetic", 6, "--patience", 1).split())
+    assert "permitted 4" in said
+    assert "denied: CONCURRENCY_LIMIT 2" in said
+    assert "asked again after CONCURRENCY_LIMIT or RATE_LIMITED: 2" in said
+
+
+def test_usage_of_a_reservation_that_takes_no_commit_is_booked_as_an_event_once(server: Server, demo: str) -> None:
+    """Defect 16: refused late usage is lost usage."""
+    now = datetime.now(UTC)
+    senders = parties.find(1, now)
+    (ask,) = asks.spread([Row(1, 0.0, 1_000, 50)], senders, bound=100, run="late")
+    sent = Replay(
+        url=server.address.url, key=demo, asks=[ask], prices=parties.Prices(entitlements.catalogue(), now),
+        concurrency=1, speed=None, patience=0,
+    )  # fmt: skip
+    api = Api(server.address.url, demo, sent.tally, threading.Event())
+    try:
+        permit = api.post("enforce", "/enforce", ask.enforce_body(), key=ask.key)
+        assert api.post("release", f"/reservations/{permit.body['reservation_id']}/release", {}).status == 200
+        sent.book(api, ask, permit)
+        sent.book(api, ask, permit)
+    finally:
+        api.close()
+    assert sent.tally.events == 2
+    assert not sent.tally.failed
+    assert UsageEvent.objects.count() == 1
+    logged = books.logged("late", senders, now)
+    assert (logged.calls, logged.input_tokens, logged.output_tokens) == (1, 1_000, 50)
+    assert 2 * logged.cost_nano_usd == sent.tally.permitted.cost_nano_usd > 0
+
+
+HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
+GOOD = "2023-11-16 18:17:03.9799600,4808,10"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no column TIMESTAMP, ContextTokens, GeneratedTokens. It has: nothing"),
+        ("TIMESTAMP,ContextTokens,Output\n" + GOOD, "no column GeneratedTokens"),
+        (HEADER, "no rows under its header"),
+        (f"{HEADER}\n{GOOD}\n2023-11-16 18:17:04,many,1", r"row 2 \(line 3\), column ContextTokens: 'many' is not a"),
+        (f"{HEADER}\n2023-11-16 18:17:04,1,-1", r"row 1 \(line 2\), column GeneratedTokens: '-1' is not a whole"),
+        (f"{HEADER}\n2023-11-16 18:17:04,1,1000000001", "from 0 to 1,000,000,000"),
+        (f"{HEADER}\n2023-11-16 18:17:04,1", "column GeneratedTokens: '' is not a whole number"),
+        (f"{HEADER}\nyesterday,1,1", r"row 1 \(line 2\), column TIMESTAMP: 'yesterday' is not a date and time"),
+    ],
+)
+def test_a_bad_trace_is_refused_with_file_row_and_column(tmp_path: Path, text: str, told: str) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text(text)
+    with pytest.raises(CommandError, match=told) as refused:
+        call_command("replay", str(trace))
+    assert str(trace) in str(refused.value)
+
+
+def test_a_trace_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"nowhere.csv: No such file"):
+        call_command("replay", str(tmp_path / "nowhere.csv"))
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(CommandError, match="not a CSV file in UTF-8"):
+        call_command("replay", str(tmp_path / "picture.csv"))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--tenants=0", "0 is not from 1 to 1,000"),
+        ("--concurrency=many", "invalid number value: 'many'"),
+        ("--speed=-1", "neither max nor a number above 0"),
+        ("--speed=fast", "invalid speed value: 'fast'"),
+        ("--estimate=p50", "'p50' is neither p95 nor max nor fixed:N"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(option: str, told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        call_command("replay", "--synthetic", "3", option)
+
+
+def test_what_has_to_be_there_first_is_said(acme: cast.Company, svc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METERING_KEY", raising=False)
+    of_one_tenant = cast.make_key(tenant=acme.tenant)
+    unknown = f"mk_{16 * '0'}_{43 * 'x'}"
+    for key, told in (
+        ("nonsense", "not a service key"),
+        (unknown, "does not know this key"),
+        (of_one_tenant, "or not as one for any tenant"),
+        (svc, "There is no tenant GLOBEX, INITECH"),
+    ):
+        with pytest.raises(CommandError, match=told):
+            call_command("replay", "--synthetic", "3", url="http://127.0.0.1:1", key=key)
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("replay", "--synthetic", "3", "--tenants", "1", url="http://127.0.0.1:1", key=svc)
+
+
+def ask_at(number: int, after_seconds: float) -> asks.Ask:
+    nobody = parties.Party(tenant=UUID(int=0), ati_id="ACME", plan="PRO", tasks=(("LLM2_DRAFT", "PRO_L"),))
+    (ask,) = asks.spread([Row(number, after_seconds, 1, 1)], [nobody], bound=1, run="x")
+    return ask
+
+
+def test_a_call_that_waited_goes_before_those_that_are_fresh() -> None:
+    first, second = ask_at(1, 0.0), ask_at(2, 0.0)
+    agenda = Agenda([first, second], speed=None)
+    assert agenda.take() is first
+    agenda.done(first, again_after_seconds=0)
+    assert agenda.take() is first
+    assert agenda.take() is second
+    agenda.done(first)
+    agenda.done(second)
+    assert agenda.take() is None
+
+
+def test_a_call_is_due_at_its_own_time_divided_by_the_speed() -> None:
+    now, in_an_hour = ask_at(1, 0.0), ask_at(2, 3_600.0)
+    fast = Agenda([now, in_an_hour], speed=1_000_000)
+    assert [fast.take(), fast.take()] == [now, in_an_hour]
+    slow = Agenda([now, in_an_hour], speed=1)
+    assert slow.take() is now
+    threading.Timer(0.1, slow.stop).start()
+    assert slow.take() is None
+
+
+def test_drawn_rows_are_the_same_for_the_same_seed_and_within_their_bounds() -> None:
+    rows = traces.synthetic(2_000, seed=7)
+    assert rows == traces.synthetic(2_000, seed=7) != traces.synthetic(2_000, seed=8)
+    assert [row.number for row in rows] == list(range(1, 2_001))
+    assert all(1 <= row.input_tokens <= 7_437 and 1 <= row.output_tokens <= 1_899 for row in rows)
+    # The trace they are fitted to has medians of 1,469 and 13.
+    assert 900 < traces.percentile([row.input_tokens for row in rows], 50) < 1_300
+    assert 14 <= traces.percentile([row.output_tokens for row in rows], 50) <= 18
+
+
+@pytest.mark.parametrize(("estimate", "bound"), [("p95", 95), ("max", 100), ("fixed:7", 7)])
+def test_an_estimate_bounds_the_output_asked_for(estimate: str, bound: int) -> None:
+    assert asks.bound_of(estimate, [Row(number, 0.0, 1, number) for number in range(1, 101)]) == bound
