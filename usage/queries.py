@@ -1,0 +1,211 @@
+"""The reads of the ledger's tables: each one query, of one tenant, by an index."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Count,
+    DateTimeField,
+    F,
+    Func,
+    IntegerField,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+)  # fmt: skip
+from django.db.models.functions import Coalesce, Concat
+
+from plans.charges import PeriodKind
+from usage.calendars import calendar_of
+from usage.ledger import Reading
+from usage.models import Denial, LogStatus, UsageLog, UsageMeter, UsageReservation
+from usage.periods import period
+from usage.sight import Sight
+
+# An event may lie this far ahead of the clock that makes its row's id.
+_AHEAD = timedelta(minutes=5)
+_MINUTE = timedelta(minutes=1)
+_ENDED = Q(status__in=[LogStatus.COMPLETED, LogStatus.FAILED])
+_COUNTS = (
+    "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "api_calls",
+    "items", "units",
+)  # fmt: skip
+GROUP_COLUMNS = {
+    "user": "user_key",
+    "feature": "feature_id",
+    "task": "task_id",
+    "model_class": "model_class_id",
+    "api_code": "api_code",
+}
+"""What the log is grouped by, beside time, and the column of each."""
+
+
+def first_id_at(at: datetime) -> UUID:
+    """The smallest UUIDv7 of an instant from 1970 on: a bound for rows by their time, on the primary key."""
+    milliseconds = max(0, (at - datetime(1970, 1, 1, tzinfo=at.tzinfo)) // timedelta(milliseconds=1))
+    return UUID(int=(milliseconds << 80) | (0x7000 << 64) | (0x8000 << 48))
+
+
+def logs(sight: Sight) -> QuerySet[UsageLog]:
+    """The log, without the columns that never leave the system."""
+    hidden = ("model", "price", "error", "meters", "measures", "charges", "overruns", "helds", "ask", "decision")
+    return _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).defer(*hidden, "metadata")
+
+
+def denials(sight: Sight) -> QuerySet[Denial]:
+    """What was refused."""
+    return _seen(Denial.objects.for_tenant(sight.tenant.id), sight).defer("decision")
+
+
+def _seen(rows: QuerySet[Any], sight: Sight) -> QuerySet[Any]:
+    return rows if sight.user is None else rows.filter(user_key=sight.user)
+
+
+def running_meters(
+    sight: Sight,
+    now: datetime,
+    *,
+    kinds: Collection[PeriodKind],
+    user: str | None = None,
+    feature: str | None = None,
+    tasks: Collection[str] = (),
+) -> QuerySet[UsageMeter]:
+    """The meters of the periods around `now`: the tenant's shared ones, and those of the users in sight.
+
+    `feature` narrows them to its own and those of `tasks`. `order_key` orders them by user (shared ones first),
+    feature, task, measure and period; it is unique.
+    """
+    calendar = calendar_of(sight.tenant)
+    running = Q()
+    for kind in kinds:
+        running |= Q(period=kind, period_start=period(kind, calendar, now).start)
+    rows = UsageMeter.objects.for_tenant(sight.tenant.id).filter(running)
+    if sight.user is not None:
+        rows = rows.filter(Q(user_key=None) | Q(user_key=sight.user))
+    if user is not None:
+        rows = rows.filter(user_key=user)
+    if feature is not None:
+        rows = rows.filter(Q(feature=feature) | Q(task__in=tasks))
+    parts: list[Any] = []
+    for column in ("user_key", "feature_id", "task_id", "measure", "period"):
+        parts += [Coalesce(column, Value(""), output_field=TextField()), Value("\x1f")]
+    found: QuerySet[UsageMeter] = rows.annotate(order_key=Concat(*parts, output_field=TextField()))
+    return found
+
+
+def readings(tenant: UUID, meters: Sequence[UUID]) -> dict[UUID, Reading]:
+    """What meters say now; one without a row is left out and reads 0."""
+    rows = UsageMeter.objects.for_tenant(tenant).filter(id__in=meters)
+    return {row[0]: Reading(*row[1:]) for row in rows.values_list("id", "used", "reserved", "overrun")}
+
+
+def reservation(tenant: UUID | None, id_: UUID, user: str | None) -> UsageReservation | None:
+    """A reservation, where it is the tenant's and the user's (None = of any)."""
+    rows = UsageReservation.objects.all() if tenant is None else UsageReservation.objects.for_tenant(tenant)
+    return rows.filter(id=id_, **({} if user is None else {"user_key": user})).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What is kept of a decision: of a permit with its reservation or log row, of a refusal with its denial.
+
+    `charges`, `amounts` and `readings` are those of the reservation; a log row keeps the amounts held on its meters
+    alone, without minutes. `binding` and `message` are the refusal's.
+    """
+
+    code: str
+    message: str
+    stored: Mapping[str, Any]
+    ask: Mapping[str, Any] | None
+    user: str | None
+    feature: str | None
+    task: str | None
+    charges: Sequence[Sequence[Any]] | None = None
+    amounts: Sequence[int] = ()
+    readings: Sequence[int] = ()
+    binding: Mapping[str, Any] | None = None
+
+
+def decision(sight: Sight, id_: UUID) -> Decided | None:
+    """The decision with this id, which is its reservation's or its refusal's: one to three queries."""
+    return _held(sight, id_) or _refused(sight, id_) or _logged(sight, id_)
+
+
+def _held(sight: Sight, id_: UUID) -> Decided | None:
+    row = reservation(sight.tenant.id, id_, sight.user)
+    if row is None:
+        return None
+    return Decided(
+        code="OK", message="", stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
+        task=row.task_id, charges=row.charges, amounts=row.amounts, readings=row.readings,
+    )  # fmt: skip
+
+
+def _refused(sight: Sight, id_: UUID) -> Decided | None:
+    row: Denial | None = _seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(id=id_).first()
+    if row is None:
+        return None
+    return Decided(
+        code=row.code, message=row.message, stored=row.decision, ask=None, user=row.user_key,
+        feature=row.feature_id, task=row.task_id, binding=row.binding,
+    )  # fmt: skip
+
+
+def _logged(sight: Sight, id_: UUID) -> Decided | None:
+    """Of a reservation that was pruned; the ids of its log rows are not older than its own."""
+    first = UUID(int=id_.int >> 80 << 80)
+    rows = _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight)
+    row: UsageLog | None = rows.filter(reservation_id=id_, id__gte=first, decision__isnull=False).order_by("id").first()
+    if row is None or row.decision is None:
+        return None
+    return Decided(
+        code="OK", message="", stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
+        task=row.task_id, amounts=row.helds,
+    )  # fmt: skip
+
+
+def usage_by(
+    sight: Sight, group_by: str, since: datetime, until: datetime, starts: Sequence[datetime], most: int
+) -> list[dict[str, Any]]:
+    """Sums of the log in [since, until) by `key`, at most `most` of them; the key is the number, from 1, of the last
+    of `starts` that an operation does not precede, or a name where `group_by` is one of GROUP_COLUMNS.
+    """
+    rows = _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).filter(
+        occurred_at__gte=since, occurred_at__lt=until, id__gte=first_id_at(since - _AHEAD)
+    )
+    return list(
+        rows.order_by()
+        .values(key=_key(group_by, "occurred_at", starts, GROUP_COLUMNS))
+        .annotate(
+            operations=Count("id", filter=_ENDED),
+            failed=Count("id", filter=Q(status=LogStatus.FAILED)),
+            unpriced=Count("id", filter=_ENDED & Q(cost=None)),
+            cost_sum=Sum("cost"),
+            **{f"{name}_sum": Sum(name) for name in _COUNTS},
+        )[:most]
+    )
+
+
+def denials_by(
+    sight: Sight, group_by: str, since: datetime, until: datetime, starts: Sequence[datetime], most: int
+) -> list[dict[str, Any]]:
+    """How many refusals there were in [since, until), by `key` as in `usage_by`; they name no class and no API."""
+    rows = _seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(
+        last_at__gte=since, last_at__lt=until, id__gte=first_id_at(since - _MINUTE), id__lt=first_id_at(until)
+    )
+    columns = {name: column for name, column in GROUP_COLUMNS.items() if name in ("user", "feature", "task")}
+    key = _key(group_by, "last_at", starts, columns)
+    return list(rows.order_by().values(key=key).annotate(denials=Sum("count"))[:most])
+
+
+def _key(group_by: str, at: str, starts: Iterable[datetime], columns: Mapping[str, str]) -> Any:  # noqa: ANN401
+    if group_by in ("day", "hour"):
+        thresholds = Value(list(starts), output_field=ArrayField(DateTimeField()))
+        return Func(F(at), thresholds, function="width_bucket", output_field=IntegerField())
+    return F(columns[group_by]) if group_by in columns else Value(None, output_field=TextField())
