@@ -59,4 +59,5 @@ def note(request: Request, **fields: object) -> None:
 
 def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """A JSON answer; dates, ids and enums render as in the contract."""
-    return HttpResponse(orjson.dumps(body), status=status, content_type="application/json", headers=headers)
+    content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+    return HttpResponse(content, status=status, content_type="application/json", headers=headers)
