@@ -197,7 +197,25 @@ class PlanLLMAccess(models.Model):
         verbose_name = "plan task"
         ordering = ["plan", "task"]
         constraints = [models.UniqueConstraint(fields=["plan", "task"], name="plans_planllmaccess_plan_task")]
-        triggers = [frozen("r.plan_id")]
+        triggers = [
+            frozen("r.plan_id"),
+            pgtrigger.Trigger(
+                name="no_classes_for_api_tasks",
+                level=pgtrigger.Row,
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf("task_id"),
+                timing=pgtrigger.Deferred,  # a form changes the task first and its classes then
+                func="""
+                    IF EXISTS (SELECT FROM plans_planllmaccess a JOIN plans_task t ON t.code = a.task_id
+                                 JOIN plans_planllmaccessclass c ON c.access_id = a.id
+                                WHERE a.id = NEW.id AND t.kind <> 'LLM') THEN
+                        RAISE EXCEPTION 'An API task has no model classes.'
+                            USING ERRCODE = 'check_violation', CONSTRAINT = 'plans_planllmaccessclass_llm_only';
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.plan_id}: {self.task_id}"

@@ -67,6 +67,13 @@ def test_an_api_task_has_no_classes(draft: Plan) -> None:
         draft.accesses.get(task="LLM2_DRAFT").classes.update(access=opening)
     with refused_by(DEFAULT_IS_ALLOWED):
         draft.accesses.filter(pk=opening.pk).update(default_class="BASE_S")
+    drafting = draft.accesses.filter(task="LLM2_DRAFT")
+    with refused_by("plans_planllmaccessclass_llm_only"):
+        drafting.update(task="EMBED")
+    row = drafting.get()
+    drafting.update(task="EMBED", default_class=None)
+    row.classes.all().delete()
+    run("SELECT 1")
 
 
 def test_an_llm_task_has_no_price_of_its_own(db: None) -> None:
