@@ -212,7 +212,7 @@ class Fact:
             "amounts": zeros,
             "booked": zeros,
             "totals": [0] * 7,
-            "held_totals": [0] * 7,
+            "held_totals": [0, 0, 0, 0, 0, 1, 1],  # a call is one, of one item, unless it says otherwise
             "attempt": 0,
         }
 
@@ -367,8 +367,9 @@ def deny(
                                        decision, minute, bucket, count, last_at)
         VALUES (ledger_uuid7(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, date_trunc('minute', %s), %s, 1, %s)
         ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE
-            SET count = d.count + 1, last_at = EXCLUDED.last_at, message = EXCLUDED.message,
-                binding = EXCLUDED.binding, decision = EXCLUDED.decision
+            SET count = d.count + 1, last_at = EXCLUDED.last_at, user_key = EXCLUDED.user_key,
+                feature_id = EXCLUDED.feature_id, task_id = EXCLUDED.task_id, message = EXCLUDED.message,
+                meter = EXCLUDED.meter, binding = EXCLUDED.binding, decision = EXCLUDED.decision
         RETURNING id
         """,
         now, tenant, user_key, feature, task, code, message, meter,

@@ -195,8 +195,12 @@ BEGIN
             IF miss = 1 THEN
                 PERFORM ledger_add_meter(p_tenant, v_meter, v_ask.charges->(i - 1));
             ELSE
+                v_readings := ledger_read(p_tenant, v_ask.meters);
+                FOR own IN 1 .. i - 1 LOOP  -- as others see them, without what this call took just now
+                    v_readings[3 * own - 1] := v_readings[3 * own - 1] - v_ask.amounts[own];
+                END LOOP;
                 RAISE EXCEPTION 'lost the race for meter %', v_meter
-                    USING ERRCODE = 'LR001', DETAIL = ledger_read(p_tenant, v_ask.meters)::text;
+                    USING ERRCODE = 'LR001', DETAIL = v_readings::text;
             END IF;
         END LOOP;
     END LOOP;
@@ -217,9 +221,10 @@ DECLARE
     v_meters uuid[];
     v_running bigint[];
     v_sums bigint[];
+    v_rooms bigint[];
     v_limits bigint[];
-    v_enforced boolean[];
     v_charges jsonb[];
+    v_keys text[] := '{}';
     v_ask ledger_ask;
     v_answer ledger_answer;
     v_readings bigint[];
@@ -229,8 +234,8 @@ DECLARE
     v_total bigint;
     v_meter uuid;
     v_sum bigint;
+    v_room bigint;
     v_limit bigint;
-    v_bound boolean;
     v_item integer;
 BEGIN
     IF ledger_is_stale(p_numbers, v_numbers, p_from, p_until, v_now) THEN
@@ -239,21 +244,19 @@ BEGIN
     END IF;
     SELECT array_agg(jsonb_populate_record(NULL::ledger_ask, item) ORDER BY place) INTO v_asks
         FROM jsonb_array_elements(p_asks) WITH ORDINALITY AS e(item, place);
-    SELECT array_agg(id ORDER BY id) INTO v_meters
+    SELECT COALESCE(array_agg(id ORDER BY id), '{}') INTO v_meters
         FROM (SELECT DISTINCT m.id FROM unnest(v_asks) a, unnest(a.meters) AS m(id)) d;
     v_running := ledger_read(p_tenant, v_meters);
     v_sums := array_fill(0::bigint, ARRAY[cardinality(v_meters)]);
-    v_limits := array_fill(NULL::bigint, ARRAY[cardinality(v_meters)]);
-    v_enforced := array_fill(false, ARRAY[cardinality(v_meters)]);
+    v_rooms := array_fill(NULL::bigint, ARRAY[cardinality(v_meters)]);
+    v_limits := v_rooms;
     v_charges := array_fill(NULL::jsonb, ARRAY[cardinality(v_meters)]);
     v_answers := array_fill(NULL::ledger_answer, ARRAY[cardinality(v_asks)]);
 
     FOR n IN 1 .. cardinality(v_asks) LOOP
         v_ask := v_asks[n];
         v_answer := ledger_replay(p_tenant, v_ask.key, v_ask.fingerprint, v_now, v_numbers);
-        IF v_answer.outcome IS NULL AND EXISTS (
-            SELECT 1 FROM generate_series(1, n - 1) AS g(k)
-             WHERE (v_asks[k]).key = v_ask.key AND (v_answers[k]).outcome IN ('GRANTED', 'TWIN')) THEN
+        IF v_answer.outcome IS NULL AND v_ask.key = ANY(v_keys) THEN
             v_answer := ROW('TWIN', NULL, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
         END IF;
         IF v_answer.outcome IS NULL THEN
@@ -272,20 +275,23 @@ BEGIN
                     v_outcome := 'DEGRADE';
                 END IF;
             END LOOP;
+            v_answer := ROW(v_outcome, NULL, p_tenant, v_now, v_numbers, NULL, NULL, NULL, v_readings)::ledger_answer;
             IF v_outcome = 'GRANTED' THEN
+                v_answer.id := ledger_uuid7(v_now);
+                v_answer.status := 'OPEN';
+                v_answer.expires_at := v_now + make_interval(secs => v_ask.ttl);
+                v_keys := v_keys || v_ask.key;
                 FOR i IN 1 .. cardinality(v_ask.meters) LOOP
                     CONTINUE WHEN v_ask.amounts[i] = 0;
                     v_place := v_places[i];
                     v_running[3 * v_place - 1] := v_running[3 * v_place - 1] + v_ask.amounts[i];
                     v_sums[v_place] := v_sums[v_place] + v_ask.amounts[i];
-                    v_limits[v_place] := v_ask.limits[i];
-                    v_enforced[v_place] := v_ask.enforced[i];
+                    v_limits[v_place] := CASE WHEN v_ask.enforced[i] THEN v_ask.limits[i] END;
+                    -- What others may have taken by then, for this item's own limit to hold as well.
+                    v_rooms[v_place] := LEAST(v_rooms[v_place], v_limits[v_place] - v_sums[v_place]);
                     v_charges[v_place] := v_ask.charges->(i - 1);
                 END LOOP;
             END IF;
-            v_answer := ROW(v_outcome, CASE WHEN v_outcome = 'GRANTED' THEN ledger_uuid7(v_now) END, p_tenant,
-                            v_now, v_numbers, CASE WHEN v_outcome = 'GRANTED' THEN 'OPEN' END,
-                            v_now + make_interval(secs => v_ask.ttl), NULL, v_readings)::ledger_answer;
         END IF;
         v_answers[n] := v_answer;
     END LOOP;
@@ -301,14 +307,12 @@ BEGIN
     FOR i IN 1 .. cardinality(v_meters) LOOP
         v_meter := v_meters[i];
         v_sum := v_sums[i];
+        v_room := v_rooms[i];
         v_limit := v_limits[i];
-        v_bound := v_enforced[i];
         CONTINUE WHEN v_sum = 0;
         FOR miss IN 1 .. 2 LOOP
-            UPDATE usage_usagemeter
-               SET reserved = reserved + v_sum, limit_amount = CASE WHEN v_bound THEN v_limit END
-             WHERE tenant_id = p_tenant AND id = v_meter
-               AND (NOT v_bound OR v_limit IS NULL OR used + reserved + v_sum <= v_limit);
+            UPDATE usage_usagemeter SET reserved = reserved + v_sum, limit_amount = v_limit
+             WHERE tenant_id = p_tenant AND id = v_meter AND (v_room IS NULL OR used + reserved <= v_room);
             EXIT WHEN FOUND;
             IF miss = 1 THEN
                 PERFORM ledger_add_meter(p_tenant, v_meter, v_charges[i]);
@@ -356,7 +360,7 @@ END
 $$;
 
 -- The one rule of booking: g = T - booked per meter; what of the hold that ends; what no hold covered.
--- p_totals may have NULLs (not said), p_cost is NULL where the flat rates of the hold count.
+-- p_totals may have NULLs (not said); p_cost is of what they say, NULL where the flat rates of the hold count.
 CREATE FUNCTION ledger_weigh(
     r usage_usagereservation, p_kind text, p_totals bigint[], p_cost bigint, p_unpriced boolean, p_certainty text
 ) RETURNS ledger_weight LANGUAGE plpgsql AS $$
@@ -369,25 +373,29 @@ DECLARE
     v_counted boolean := p_kind IN ('COMPLETED', 'FAILED', 'REPORT');
     v_unknown boolean := false;
     v_tokens bigint;
+    v_cost numeric;
 BEGIN
     w.certainty := p_certainty;
+    w.totals := r.totals;
     IF v_counted THEN
-        w.totals := r.totals;
         FOR i IN 1 .. 7 LOOP
             IF p_totals[i] IS NOT NULL THEN
                 w.totals[i] := p_totals[i];
-            ELSIF p_kind = 'FAILED' THEN
-                w.totals[i] := r.totals[i];
             ELSIF p_kind = 'COMPLETED' THEN
                 w.totals[i] := GREATEST(r.totals[i], r.held_totals[i]);
                 v_unknown := v_unknown OR (i IN (1, 4) AND r.model_class_id IS NOT NULL);
             END IF;
+            IF p_kind = 'REPORT' THEN  -- totals so far do not fall
+                w.totals[i] := GREATEST(w.totals[i], r.totals[i]);
+            END IF;
         END LOOP;
+        -- A part that was not said again stays within its whole.
+        w.totals[2] := LEAST(w.totals[2], w.totals[1] - COALESCE(p_totals[3], 0));
+        w.totals[3] := LEAST(w.totals[3], w.totals[1] - w.totals[2]);
+        w.totals[5] := LEAST(w.totals[5], w.totals[4]);
         IF v_unknown THEN
             w.certainty := 'UNKNOWN';
         END IF;
-    ELSE
-        w.totals := r.totals;
     END IF;
     v_tokens := w.totals[1] + w.totals[4];
     w.units := CASE r.unit
@@ -397,22 +405,27 @@ BEGIN
         ELSE CASE WHEN p_kind = 'COMPLETED' THEN 1 ELSE 0 END
     END;
     IF NOT v_counted THEN
-        w.cost := r.cost;
+        v_cost := r.cost;
     ELSIF r.model_class_id IS NULL AND r.rates IS NOT NULL THEN
-        w.cost := w.units::numeric * COALESCE(r.rates[5], 0);  -- an API task is priced by the task alone
-    ELSIF p_cost IS NOT NULL THEN
-        w.cost := p_cost;
+        v_cost := w.units::numeric * COALESCE(r.rates[5], 0);  -- an API task is priced by the task alone
+    ELSIF p_cost IS NOT NULL AND w.totals[1] = COALESCE(p_totals[1], 0) AND w.totals[4] = COALESCE(p_totals[4], 0) THEN
+        v_cost := p_cost;
+    ELSIF p_kind <> 'COMPLETED' AND w.totals[1:4] = r.totals[1:4] THEN
+        v_cost := CASE WHEN v_tokens = 0 THEN COALESCE(r.cost, 0) ELSE r.cost END;  -- no news of tokens
     ELSIF p_unpriced OR (v_unknown AND p_totals[1] IS NULL AND p_totals[4] IS NULL) THEN
-        w.cost := GREATEST(r.held_cost, r.cost);
-        IF p_unpriced AND NOT v_unknown THEN
+        v_cost := GREATEST(r.held_cost, r.cost);
+        IF NOT v_unknown THEN
             w.certainty := 'ESTIMATED';
         END IF;
-    ELSIF r.rates IS NOT NULL THEN
-        w.cost := ceil(((w.totals[1] - w.totals[2] - w.totals[3])::numeric * COALESCE(r.rates[1], 0)
-                        + w.totals[2]::numeric * COALESCE(r.rates[2], 0)
-                        + w.totals[3]::numeric * COALESCE(r.rates[3], 0)
-                        + w.totals[4]::numeric * COALESCE(r.rates[4], 0)) / 1000000);
+    ELSE
+        v_cost := GREATEST(p_cost, ceil(
+            ((w.totals[1] - w.totals[2] - w.totals[3])::numeric * r.rates[1] + w.totals[2]::numeric * r.rates[2]
+             + w.totals[3]::numeric * r.rates[3] + w.totals[4]::numeric * r.rates[4]) / 1000000));
     END IF;
+    IF p_kind = 'REPORT' THEN
+        v_cost := GREATEST(v_cost, r.cost);
+    END IF;
+    w.cost := CASE WHEN v_cost IS NOT NULL THEN LEAST(v_cost, 1000000000000000) END;  -- LEAST passes over NULL
 
     FOR i IN 1 .. cardinality(r.meters) LOOP
         v_booked := r.booked[i];
@@ -434,14 +447,8 @@ BEGIN
         w.over[i] := GREATEST(0, w.g[i] - v_hold);
     END LOOP;
     FOR i IN 1 .. 7 LOOP
-        IF p_kind = 'REPORT' THEN
-            w.totals[i] := GREATEST(w.totals[i], r.totals[i]);
-        END IF;
         w.row_totals[i] := w.totals[i] - r.totals[i];
     END LOOP;
-    IF p_kind = 'REPORT' THEN
-        w.cost := GREATEST(w.cost, r.cost);
-    END IF;
     w.row_cost := w.cost - COALESCE(r.cost, 0);
     w.row_units := CASE r.unit
         WHEN 'TOKENS' THEN w.row_totals[1] + w.row_totals[4]
@@ -471,7 +478,7 @@ BEGIN
         v_g := p_g[i];
         v_freed := p_freed[i];
         v_over := p_over[i];
-        CONTINUE WHEN v_g = 0 AND v_freed = 0;
+        CONTINUE WHEN v_g = 0 AND v_freed = 0 AND v_over = 0;  -- many together may add up to 0, but for the overrun
         FOR miss IN 1 .. 2 LOOP
             UPDATE usage_usagemeter
                SET used = used + v_g, reserved = reserved - v_freed, overrun = overrun + v_over,
@@ -550,7 +557,8 @@ BEGIN
         'user', r.user_key, 'feature', r.feature_id, 'task', r.task_id, 'model_class', r.model_class_id,
         'amounts', w.g, 'overruns', w.over, 'left', v_left, 'readings', ledger_read(p_tenant, r.meters));
     UPDATE usage_usagereservation
-       SET status = v_status, booked = v_booked, totals = w.totals, cost = w.cost, attempt = attempt + 1,
+       SET status = v_status, booked = v_booked, totals = w.totals, cost = w.cost,
+           attempt = LEAST(attempt + 1, 32767),
            ended_at = CASE WHEN v_status <> 'OPEN' THEN p_now END,
            end_fingerprint = CASE WHEN v_status <> 'OPEN' THEN decode(p_fingerprint, 'hex') END,
            result = CASE WHEN v_status <> 'OPEN' THEN v_result END
@@ -656,6 +664,8 @@ DECLARE
     v_rows usage_usagereservation[] := '{}';
     v_weights ledger_weight[] := '{}';
     v_ends jsonb[] := '{}';
+    v_booked uuid[] := '{}';
+    v_verdict text;
     r usage_usagereservation;
 BEGIN
     IF ledger_is_stale(p_numbers, v_numbers, p_from, p_until, v_now) THEN
@@ -675,6 +685,7 @@ BEGIN
         IF FOUND AND ledger_verdict(r, v_item->>'kind', v_item->>'fingerprint') = 'BOOK' THEN
             v_rows := v_rows || r;
             v_ends := v_ends || v_item;
+            v_booked := v_booked || v_id;
             v_weights := v_weights || ledger_weigh(
                 r, v_item->>'kind', ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(v_item->'totals') AS t(x)),
                 (v_item->>'cost')::bigint, (v_item->>'unpriced')::boolean, v_item->>'certainty');
@@ -694,11 +705,13 @@ BEGIN
         IF NOT FOUND THEN
             RETURN NEXT ROW('MISSING', v_id, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
         ELSE
-            RETURN NEXT ROW(
-                CASE ledger_verdict(r, v_item->>'kind', v_item->>'fingerprint')
-                    WHEN 'REPLAY' THEN CASE WHEN v_item = ANY(v_ends) THEN 'BOOKED' ELSE 'REPLAY' END
-                    ELSE ledger_verdict(r, v_item->>'kind', v_item->>'fingerprint') END,
-                v_id, p_tenant, v_now, v_numbers, r.status, r.expires_at, r.result, NULL)::ledger_answer;
+            v_verdict := ledger_verdict(r, v_item->>'kind', v_item->>'fingerprint');
+            IF v_id = ANY(v_booked) THEN  -- its first mention; the next one is a replay or a conflict
+                v_verdict := 'BOOKED';
+                v_booked := array_remove(v_booked, v_id);
+            END IF;
+            RETURN NEXT ROW(v_verdict, v_id, p_tenant, v_now, v_numbers, r.status, r.expires_at, r.result, NULL)
+                ::ledger_answer;
         END IF;
     END LOOP;
 END
@@ -776,8 +789,11 @@ DECLARE
     v_rows usage_usagereservation[] := '{}';
     v_weights ledger_weight[] := '{}';
     v_items jsonb[] := '{}';
-    v_booked uuid[] := '{}';
-    v_outcomes jsonb := '{}';
+    v_prints jsonb := '{}';    -- reservation -> end_fingerprint it is booked with here; null where it was gone
+    v_logs jsonb := '{}';      -- reservation -> its log row
+    v_refused jsonb := '{}';   -- [source, event_id] -> why its event is not kept
+    v_outcomes jsonb := '{}';  -- place -> outcome
+    v_print text;
     v_place bigint;
     v_outcome text;
     r usage_usagereservation;
@@ -807,27 +823,27 @@ BEGIN
                             ORDER BY place LOOP
         CONTINUE WHEN v_outcomes ? v_place::text;
         v_id := v_item->>'reservation';
+        v_print := v_item->>'end_fingerprint';
         v_outcome := 'FACT';
-        IF v_id IS NOT NULL THEN
+        IF v_prints ? v_id::text THEN
+            v_outcome := CASE WHEN COALESCE(v_prints->>v_id::text, v_print) = v_print THEN 'TWIN' ELSE 'CONFLICT' END;
+        ELSIF v_id IS NOT NULL THEN
             SELECT * INTO r FROM usage_usagereservation
              WHERE tenant_id = p_tenant AND id = v_id AND (p_user IS NULL OR user_key = p_user);
             IF FOUND THEN
                 v_outcome := CASE
-                    WHEN v_id = ANY(v_booked) THEN 'CONFLICT'
                     WHEN r.status IN ('OPEN', 'EXPIRED') THEN 'COMMIT'
                     WHEN r.status = 'RELEASED' THEN 'FACT'
-                    WHEN encode(r.end_fingerprint, 'hex') = v_item->>'end_fingerprint' THEN 'DUPLICATE'
+                    WHEN encode(r.end_fingerprint, 'hex') = v_print THEN 'DUPLICATE'
                     ELSE 'CONFLICT' END;
                 v_log := (r.result->>'log_id')::uuid;
             ELSE
                 SELECT id INTO v_log FROM usage_usagelog
                  WHERE tenant_id = p_tenant AND reservation_id = v_id AND status IN ('COMPLETED', 'FAILED') LIMIT 1;
-                IF FOUND THEN
-                    v_outcome := 'DUPLICATE';
-                END IF;
+                v_outcome := CASE WHEN FOUND THEN 'DUPLICATE' ELSE 'GONE' END;
             END IF;
         END IF;
-        IF v_outcome = 'FACT' THEN
+        IF v_outcome IN ('FACT', 'GONE') THEN
             IF v_item->'row' = 'null'::jsonb THEN
                 v_outcome := 'MISSING';
             ELSE
@@ -837,23 +853,25 @@ BEGIN
                 r.status := 'RELEASED';
             END IF;
         END IF;
-        IF v_outcome IN ('FACT', 'COMMIT') THEN
+        IF v_outcome IN ('FACT', 'GONE', 'COMMIT') THEN
             v_rows := v_rows || r;
             v_items := v_items || (v_item || jsonb_build_object('place', v_place, 'as', v_outcome));
             v_weights := v_weights || ledger_weigh(
                 r, v_item->>'kind', ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(v_item->'totals') AS t(x)),
                 (v_item->>'cost')::bigint, (v_item->>'unpriced')::boolean, v_item->>'certainty');
-            IF v_outcome = 'COMMIT' THEN
-                v_booked := v_booked || v_id;
+            IF v_outcome <> 'FACT' THEN
+                v_prints := v_prints || jsonb_build_object(v_id::text, CASE v_outcome WHEN 'COMMIT' THEN v_print END);
             END IF;
         ELSIF v_outcome = 'DUPLICATE' THEN
             UPDATE usage_usageevent SET log_id = v_log WHERE tenant_id = p_tenant
                AND source = v_item->>'source' AND event_id = v_item->>'event_id';
-        ELSE
+        ELSIF v_outcome <> 'TWIN' THEN
+            v_refused := v_refused || jsonb_build_object(
+                jsonb_build_array(v_item->'source', v_item->'event_id')::text, v_outcome);
             DELETE FROM usage_usageevent WHERE tenant_id = p_tenant
                AND source = v_item->>'source' AND event_id = v_item->>'event_id';
         END IF;
-        IF v_outcome NOT IN ('FACT', 'COMMIT') THEN
+        IF v_outcome NOT IN ('FACT', 'GONE', 'COMMIT') THEN
             v_outcomes := v_outcomes || jsonb_build_object(v_place::text, v_outcome);
         END IF;
     END LOOP;
@@ -870,6 +888,9 @@ BEGIN
             v_log := ledger_log(p_tenant, r, v_now, v_item->>'kind', w, v_item->'facts',
                                 (v_item->>'occurred_at')::timestamptz);
         END IF;
+        IF r.id IS NOT NULL THEN
+            v_logs := v_logs || jsonb_build_object(r.id::text, v_log);
+        END IF;
         UPDATE usage_usageevent SET log_id = v_log WHERE tenant_id = p_tenant
            AND source = v_item->>'source' AND event_id = v_item->>'event_id';
         v_outcomes := v_outcomes || jsonb_build_object(v_item->>'place', 'BOOKED');
@@ -877,12 +898,19 @@ BEGIN
 
     FOR v_item, v_place IN SELECT item, place FROM jsonb_array_elements(p_items) WITH ORDINALITY AS e(item, place)
                             ORDER BY place LOOP
+        v_outcome := v_outcomes->>v_place::text;
+        IF v_outcome = 'TWIN' THEN
+            v_outcome := 'DUPLICATE';
+            UPDATE usage_usageevent SET log_id = (v_logs->>(v_item->>'reservation'))::uuid WHERE tenant_id = p_tenant
+               AND source = v_item->>'source' AND event_id = v_item->>'event_id';
+        END IF;
         SELECT * INTO v_event FROM usage_usageevent WHERE tenant_id = p_tenant
            AND source = v_item->>'source' AND event_id = v_item->>'event_id';
-        v_outcome := v_outcomes->>v_place::text;
         IF v_outcome = 'SEEN' THEN
-            v_outcome := CASE WHEN encode(v_event.fingerprint, 'hex') = v_item->>'fingerprint'
-                              THEN 'DUPLICATE' ELSE 'CONFLICT' END;
+            v_outcome := COALESCE(
+                v_refused->>jsonb_build_array(v_item->'source', v_item->'event_id')::text,
+                CASE WHEN encode(v_event.fingerprint, 'hex') = v_item->>'fingerprint'
+                     THEN 'DUPLICATE' ELSE 'CONFLICT' END);
         END IF;
         RETURN NEXT ROW(v_outcome, v_event.log_id, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
     END LOOP;
@@ -898,6 +926,7 @@ DECLARE
     c usage_usagelog;
     r usage_usagereservation;
     w ledger_weight;
+    v_totals bigint[] := ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(p_end->'totals') AS t(x));
     v_log uuid;
     v_place integer;
 BEGIN
@@ -939,8 +968,10 @@ BEGIN
             r.booked[v_place] := r.booked[v_place] + c.charges[i];
         END LOOP;
     END LOOP;
-    w := ledger_weigh(r, l.status, ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(p_end->'totals') AS t(x)),
-                      COALESCE((p_end->>'cost')::bigint, r.cost), false, 'FINAL');
+    FOR i IN 1 .. 7 LOOP
+        v_totals[i] := COALESCE(v_totals[i], r.totals[i]);
+    END LOOP;
+    w := ledger_weigh(r, l.status, v_totals, COALESCE((p_end->>'cost')::bigint, r.cost), false, p_end->>'certainty');
     IF r.unit = 'REQUESTS' THEN
         w.row_units := 0;
     END IF;
