@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enforcement import events, views
+from enforcement import events, reads, views
 
 urlpatterns = [
     path("enforce", views.EnforceView.as_view(), name="enforce"),
@@ -14,4 +14,8 @@ urlpatterns = [
     path("reservations/<uuid:reservation_id>/release", views.ReleaseView.as_view(), name="release"),
     path("reservations/<uuid:reservation_id>/extend", views.ExtendView.as_view(), name="extend"),
     path("reservations/<uuid:reservation_id>/report", views.ReportView.as_view(), name="report"),
+    path("reservations/<uuid:reservation_id>", reads.ReservationView.as_view(), name="reservation"),
+    path("decisions/<uuid:decision_id>", reads.DecisionView.as_view(), name="decision"),
+    path("entitlements", reads.EntitlementsView.as_view(), name="entitlements"),
+    path("usage/meters", reads.MetersView.as_view(), name="usage-meters"),
 ]
