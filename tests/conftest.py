@@ -25,7 +25,7 @@ def django_db_setup(
     In place of pytest-django's, which makes none where every test collected asks for one through `committed`.
     """
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        made = setup_databases(verbosity=0, interactive=False, aliases=["default"])  # type: ignore[arg-type]  # the stubs want a mapping, Django a container
         catalogue.seed(catalogue.read())
     yield
     with django_db_blocker.unblock():

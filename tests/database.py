@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 
-def run(sql: str, *params: Any) -> int:  # noqa: ANN401 - whatever psycopg takes
+def run(sql: str, *params: Any) -> int:
     """Run one statement and all constraints that wait for the transaction's end; how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)

@@ -49,13 +49,9 @@ class Totals:
         if from_cache and self.input_tokens is None:
             raise BadUsage(part, "is part of the input tokens, which are missing")
         if from_cache > (self.input_tokens or 0):
-            raise BadUsage(
-                part, f"{from_cache} cached and cache-written, of {self.input_tokens} input tokens"
-            )
+            raise BadUsage(part, f"{from_cache} cached and cache-written, of {self.input_tokens} input tokens")
         if self.output_tokens is not None and (self.reasoning_tokens or 0) > self.output_tokens:
-            raise BadUsage(
-                "reasoning_tokens", f"{self.reasoning_tokens} of {self.output_tokens} output tokens"
-            )
+            raise BadUsage("reasoning_tokens", f"{self.reasoning_tokens} of {self.output_tokens} output tokens")
 
 
 COUNTS = tuple(field.name for field in fields(Totals))

@@ -77,6 +77,7 @@ def test_a_fact_counts_in_the_periods_in_which_it_occurred(api: Api, acme: Compa
     then = NOW - timedelta(days=34)
     api.post("/usage/events", event(1, occurred_at=then.isoformat()))
     meter = used(acme)
+    assert meter.period_end is not None
     assert meter.period_start <= then < meter.period_end
     for number, at in ((2, NOW - timedelta(days=36)), (3, NOW + timedelta(minutes=10))):
         response = api.post("/usage/events", event(number, occurred_at=at.isoformat()))

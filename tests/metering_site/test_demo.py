@@ -13,7 +13,7 @@ from pytest_django import Settings
 from metering_site.embedded import prepare
 from plans.models import Plan, PlanStatus
 from tenants import authentication, tokens
-from tenants.models import ATIToken, Role, Scope, ServiceKey, Tenant, TenantPlan, User
+from tenants.models import ATIToken, Role, Scope, ServiceKey, Tenant, TenantPlan, TokenStatus, User
 from tests.tenants.credentials import credentials
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_the_passwords_log_in(dev: dict[str, str]) -> None:
 
 def test_the_key_may_do_everything_for_any_tenant(dev: dict[str, str]) -> None:
     found = caller(dev["METERING_KEY"])
-    assert (found.scopes, found.tenant) == (set(Scope), None)
+    assert (found.scopes, found.tenant) == (frozenset(Scope), None)
 
 
 @pytest.mark.parametrize("ati_id", ["ACME", "GLOBEX", "INITECH"])
@@ -112,7 +112,7 @@ def test_without_the_env_file_every_secret_is_new_and_the_old_ones_stop(dev: dic
 def test_a_secret_that_no_longer_works_is_replaced_alone(dev: dict[str, str], env_file: Path) -> None:
     now = datetime.now(UTC)
     tokens.revoke_key(ServiceKey.objects.get(), now=now)
-    tokens.set_status(ATIToken.objects.get(user__tenant__ati_id="ACME", user__role=Role.OWNER), "REVOKED")
+    tokens.set_status(ATIToken.objects.get(user__tenant__ati_id="ACME", user__role=Role.OWNER), TokenStatus.REVOKED)
     new = demo(env_file, "--url", "http://localhost:8123")
     assert {name for name in dev if dev[name] != new[name]} == {"METERING_KEY", "METERING_ATI_ACME"}
     caller(new["METERING_KEY"])

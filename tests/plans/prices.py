@@ -21,9 +21,7 @@ EMBEDDING = PriceList(Rates(input=20_000_000, output=None))
 UNPRICED = PriceList(Rates(input=None, output=None))
 
 # Published rates are whole nano-USD a token; the odd ones make rounding matter.
-rates = (
-    st.integers(0, 200).map(lambda each: each * 10**6) | st.integers(0, 5_000_000) | st.integers(0, 10**11)
-)
+rates = st.integers(0, 200).map(lambda each: each * 10**6) | st.integers(0, 5_000_000) | st.integers(0, 10**11)
 optional = st.none() | rates
 
 
@@ -46,9 +44,7 @@ def splits(draw: st.DrawFn, most: int = 3_000) -> dict[str, int]:
     }
 
 
-def cost(
-    prices: PriceList, input_tokens: int, cached: int = 0, written: int = 0, output_tokens: int = 0
-) -> int:
+def cost(prices: PriceList, input_tokens: int, cached: int = 0, written: int = 0, output_tokens: int = 0) -> int:
     return cost_nano_usd(
         prices,
         input_tokens=input_tokens,

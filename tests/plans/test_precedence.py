@@ -1,6 +1,7 @@
 """The precedence table: which rule supplies a number, value 0 and NULL included."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from plans import charges, entitlements, policies
 from plans.charges import Charge
 from plans.models import Plan, PlanFeature, PlanLLMAccess, PolicyRule, RuleKey
 from plans.policies import Shape
+from plans.terms import Entitlements
 from tenants import tokens, versions
 from tenants.models import EnforcementMode
 from tests.cast import Company
@@ -35,7 +37,7 @@ def draft(acme: Company) -> Plan:
     return made
 
 
-def launch(company: Company, draft: Plan) -> entitlements.Entitlements:
+def launch(company: Company, draft: Plan) -> Entitlements:
     draft.status = "ACTIVE"
     draft.save(update_fields=["status"])
     tokens.change_plan(company.root, draft, now=NOW - timedelta(seconds=1))
@@ -44,7 +46,7 @@ def launch(company: Company, draft: Plan) -> entitlements.Entitlements:
 
 
 def rule(
-    scope: str, task: str | None, key: str, value: int | None, company: Company, draft: Plan, **fields: object
+    scope: str, task: str | None, key: str, value: int | None, company: Company, draft: Plan, **fields: Any
 ) -> None:
     PolicyRule.objects.update_or_create(
         scope=scope, key=key, task_id=task,
@@ -81,7 +83,7 @@ def test_anothers_rule_and_an_ended_one_do_not_count(acme: Company, rival: Compa
     assert policies.cap(entitled, RuleKey.MAX_TOKENS_OUT, task, "u").value == 2
 
 
-def meters(entitled: entitlements.Entitlements, user: str | None = None) -> dict[tuple[str | None, ...], Charge]:
+def meters(entitled: Entitlements, user: str | None = None) -> dict[tuple[str | None, ...], Charge]:
     task = entitled.catalogue.tasks[TASK]
     return {
         (each.user, each.feature, each.task, each.measure.value, each.period.value): each

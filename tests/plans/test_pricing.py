@@ -111,9 +111,7 @@ def test_half_a_nano_goes_to_the_even_neighbour(rate: int, tokens: int, expected
 
 
 def test_rounding_is_once_a_line() -> None:
-    each_rounds_up = PriceList(
-        Rates(input=500_001, cached_input=500_001, cache_write=500_001, output=500_001)
-    )
+    each_rounds_up = PriceList(Rates(input=500_001, cached_input=500_001, cache_write=500_001, output=500_001))
     assert cost(each_rounds_up, 3, cached=1, written=1, output_tokens=1) == 4
 
 
@@ -145,9 +143,7 @@ def from_genai(price: ModelPrice) -> PriceList:
         "cached_input": price.cache_read_mtok,
         "cache_write": price.cache_write_mtok,
     }
-    starts = sorted(
-        {tier.start for kind in kinds.values() if isinstance(kind, TieredPrices) for tier in kind.tiers}
-    )
+    starts = sorted({tier.start for kind in kinds.values() if isinstance(kind, TieredPrices) for tier in kind.tiers})
 
     def rate(kind: Decimal | TieredPrices | None, above: int) -> int | None:
         if isinstance(kind, TieredPrices):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from plans.charges import PeriodKind
 from tests.usage.calendars import (
     DAY,
     HOUR,
@@ -27,7 +28,6 @@ from usage.periods import (
     Calendar,
     CalendarChange,
     Period,
-    PeriodKind,
     month_end,
     period,
     zones,
@@ -92,9 +92,7 @@ def test_the_zone_in_which_an_instant_is_written_does_not_matter(
         ),
     ],
 )
-def test_a_day_is_the_tenants_own_local_day(
-    zone: str, at: datetime, start: datetime, end: datetime | None
-) -> None:
+def test_a_day_is_the_tenants_own_local_day(zone: str, at: datetime, start: datetime, end: datetime | None) -> None:
     """Defect 21: the key of a day and its window come from one zone, east and west of UTC."""
     found = period(DAY, Calendar(zone, 1), at)
     assert bounds(found) == (start, end or start + timedelta(days=1))
