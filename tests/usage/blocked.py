@@ -1,0 +1,39 @@
+"""A call in a thread of its own that has to wait for a lock of the test's open transaction."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from django.db import connection, connections
+
+T = TypeVar("T")
+
+
+def begin(call: Callable[[], T]) -> Future[T]:
+    """Start a call in a thread with a connection of its own."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+        finally:
+            connections.close_all()
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def wait_for(*calls: Future[T]) -> None:
+    """Return once each of the calls waits for this session; fail where one ended without."""
+    with connection.cursor() as cursor:
+        waiting = 0
+        while waiting < len(calls):
+            for each in calls:
+                assert not each.done(), f"it did not have to wait: {each}"
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+            waiting = cursor.fetchone()[0]
