@@ -67,9 +67,11 @@ def test_no_limit_is_unlimited_and_a_limit_of_0_is_nothing(
 
 
 def test_an_amount_of_0_touches_no_meter(books: Books) -> None:
-    books.settle(books.hold([charge("COST", 0, 0), UNITS]), end(said=totals(0, 0), cost=0))
+    reservation = books.hold([charge("COST", 0, 0), UNITS])
     (row,) = UsageMeter.objects.for_tenant(books.tenant)
     assert row.measure == "UNITS"
+    books.settle(reservation, end(said=totals(1, 0), cost=0))
+    assert books.states([COST, UNITS]) == [State(), State(used=1)]
 
 
 def test_a_charge_that_is_not_enforced_is_made_over_the_limit_and_the_next_enforced_one_is_refused(

@@ -478,14 +478,19 @@ BEGIN
         v_g := p_g[i];
         v_freed := p_freed[i];
         v_over := p_over[i];
-        CONTINUE WHEN v_g = 0 AND v_freed = 0 AND v_over = 0;  -- many together may add up to 0, but for the overrun
+        v_charge := p_charges->(i - 1);
+        IF v_g = 0 AND v_freed = 0 AND v_over = 0 THEN  -- many may add up to 0 and leave their overrun
+            IF v_charge->>4 <> 'MINUTE' THEN  -- what is logged at 0 may be corrected: there is a row to do it on
+                PERFORM ledger_add_meter(p_tenant, v_meter, v_charge);
+            END IF;
+            CONTINUE;
+        END IF;
         FOR miss IN 1 .. 2 LOOP
             UPDATE usage_usagemeter
                SET used = used + v_g, reserved = reserved - v_freed, overrun = overrun + v_over,
                    verified_at = NULL
              WHERE tenant_id = p_tenant AND id = v_meter;
             EXIT WHEN FOUND OR miss = 2;
-            v_charge := p_charges->(i - 1);
             EXIT WHEN v_charge->>4 = 'MINUTE' AND (v_charge->>6)::timestamptz < p_now - interval '1 hour';
             PERFORM ledger_add_meter(p_tenant, v_meter, v_charge);
         END LOOP;
