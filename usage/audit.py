@@ -8,7 +8,7 @@ summed at the instant itself, which keeps every transaction short however large 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ _VERIFIED_TOGETHER = 1_000
 # An audit runs each minute: what ended before was seen by the last ones.
 _RECENT = timedelta(minutes=10)
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAST = UUID(int=0)
+_LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
 
 Codes = tuple[str, str, str | None, UUID | None]
 
@@ -60,23 +60,6 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """A report in the making."""
-
-    breaches: list[Breach] = field(default_factory=list)
-    tenants: int = 0
-    meters: int = 0
-    reservations: int = 0
-    log_rows: int = 0
-
-    def add(self, tenant: UUID, rows: Iterable[tuple[str, str, str, str]]) -> None:
-        self.breaches += (
-            Breach(invariant=invariant, tenant=tenant, subject=subject, expected=expected, found=found)
-            for invariant, subject, expected, found in rows
-        )
-
-
-@dataclass(slots=True)
 class _Booked:
     """What log rows say, summed: per meter charge, overrun and how many rows changed it; and the codes they name."""
 
@@ -94,15 +77,41 @@ class _Booked:
                 for place, more in enumerate((charge, overrun, touching)):
                     sums[place] += more or 0
 
-    def arrays(self) -> dict[str, list[Any]]:
-        """As the parameters of the checks."""
-        charges, overruns, touching = zip(*self.meters.values(), strict=True) if self.meters else ((), (), ())
-        features, tasks, classes, plans = zip(*self.codes, strict=True) if self.codes else ((), (), (), ())
-        found = {
-            "meters": self.meters, "charges": charges, "overruns": overruns, "touching": touching,
-            "features": features, "tasks": tasks, "classes": classes, "plans": plans,
-        }  # fmt: skip
-        return {name: list(values) for name, values in found.items()}
+    def sums(self) -> dict[str, list[Any]]:
+        rows = [(meter, *sums) for meter, sums in self.meters.items()]
+        return _columns(rows, "meters", "charges", "overruns", "touching")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """A report in the making, and the sets of codes that the catalogue was found to have."""
+
+    breaches: list[Breach] = field(default_factory=list)
+    known: set[Codes] = field(default_factory=set)
+    tenants: int = 0
+    meters: int = 0
+    reservations: int = 0
+    log_rows: int = 0
+
+    def add(self, tenant: UUID | None, invariant: str, subject: str, expected: str, found: str) -> None:
+        self.breaches.append(
+            Breach(invariant=invariant, tenant=tenant, subject=subject, expected=expected, found=found)
+        )
+
+    def add_codes(self, tenant: UUID, codes: set[Codes]) -> None:
+        new = codes - self.known
+        if new:
+            lost = _rows(sql.LOST_CODES, _columns(list(new), "features", "tasks", "classes", "plans"))
+            for told in lost:
+                self.add(tenant, *told)
+            if not lost:
+                self.known |= new
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    """Rows as the named arrays that a query takes."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Report:
@@ -115,10 +124,12 @@ def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Repor
     started = time.monotonic()
     tally = _Tally()
     chosen = None if tenants is None else list(tenants)
-    tally.breaches += _everywhere()
+    _check_everywhere(tally)
     for tenant in _named() if chosen is None else chosen:
         _audit_tenant(tally, tenant, full=full)
-    _audit_ended(tally, chosen, full=full)
+    now = _rows(sql.CLOCK)[0][0]
+    _audit_reservations(tally, sql.OPEN, chosen, since=_ALWAYS, now=now)
+    _audit_reservations(tally, sql.ENDED, chosen, since=_ALWAYS if full else now - _RECENT, now=now)
     return Report(
         breaches=tuple(tally.breaches),
         tenants=tally.tenants,
@@ -129,18 +140,14 @@ def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Repor
     )
 
 
-def _everywhere() -> Iterator[Breach]:
-    """What is about no tenant: the constraint behind I1, and log rows that belong to no month."""
+def _check_everywhere(tally: _Tally) -> None:
+    """What is about no tenant: the constraints behind I1, and log rows that belong to no month."""
     for name in sql.CONSTRAINTS:
         if not _rows(sql.CONSTRAINT, {"name": name}):
-            yield _about_all("I1", f"constraint {name}", "in force and validated", "it is not")
+            tally.add(None, "I1", f"constraint {name}", "in force and validated", "it is not")
     stray = _rows(sql.STRAY_ROWS)[0][0]
     if stray:
-        yield _about_all("PARTITION", "usage_usagelog_default", "no rows", f"{stray} rows")
-
-
-def _about_all(invariant: str, subject: str, expected: str, found: str) -> Breach:
-    return Breach(invariant=invariant, tenant=None, subject=subject, expected=expected, found=found)
+        tally.add(None, "PARTITION", "usage_usagelog_default", "no rows", f"{stray} rows")
 
 
 def _named() -> list[UUID]:
@@ -149,61 +156,60 @@ def _named() -> list[UUID]:
 
 
 def _audit_tenant(tally: _Tally, tenant: UUID, *, full: bool) -> None:
-    about: dict[str, Any] = {"tenant": tenant, "full": full}
-    exists, settled, first = _rows(sql.START, about)[0]
-    about |= {"settled": settled, "first": first}
+    about: dict[str, Any] = {"tenant": tenant, "full": full, "slice": _LOG_SLICE, "settled": "0"}
+    exists, looked_at, *ended, about["first"], is_long, settled = _rows(sql.START, about)[0]
     booked = _Booked()
-    _add_settled(booked, about)
+    if is_long:
+        about["settled"] = settled
+        _add_settled(booked, about)
     with versions.one_instant():
-        about["now"] = _rows(sql.CLOCK)[0][0]
         booked.add(_rows(sql.BOOKED_SINCE, about))
-        about |= booked.arrays()
-        wrong_meters = _rows(sql.METERS, about)
-        others = [row for check in (sql.LOST_METERS, sql.LOST_CODES, sql.OPEN) for row in _rows(check, about)]
-        ended = _rows(sql.ENDED_METERS, about)
-        meters, opened = _rows(sql.COUNTS, about)[0]
+        wrong = _rows(sql.METERS, about | booked.sums())
     if not exists:
-        tally.add(tenant, [("ORPHAN", f"ledger of tenant {tenant}", "a tenant", "none")])
-    tally.add(tenant, ((invariant, *told) for invariant, _, *told in wrong_meters))
-    tally.add(tenant, others)
+        tally.add(tenant, "ORPHAN", f"ledger of tenant {tenant}", "a tenant", "none")
+    for _, invariant, *told in wrong:
+        tally.add(tenant, invariant, *told)
+    tally.add_codes(tenant, booked.codes)
     if full:
-        tally.add(tenant, _rows(sql.LOST_EVENTS, about))
+        for lost in _rows(sql.LOST_EVENTS, about):
+            tally.add(tenant, *lost)
     tally.tenants += 1
-    tally.meters += meters
-    tally.reservations += opened
+    tally.meters += looked_at
     tally.log_rows += booked.rows
-    wrong = {meter for _, meter, *_ in wrong_meters}
-    _verify(tenant, [row for row in ended if row[0] not in wrong], about["now"])
+    if ended[0]:
+        _verify(tenant, zip(*ended, strict=True), {row[0] for row in wrong})
 
 
 def _add_settled(booked: _Booked, about: Mapping[str, Any]) -> None:
-    """Sum what is settled from `first` on, a slice at a time: nothing can be added to it any more."""
-    first = about["first"]
-    while end := _rows(sql.SLICE_END, {**about, "first": first, "rows": _LOG_SLICE}):
-        booked.add(_rows(sql.BOOKED_SLICE, {**about, "first": first, "end": end[0][0]}))
-        first = end[0][0]
-    booked.add(_rows(sql.BOOKED_SETTLED, {**about, "first": first}))
+    """Sum what is settled, slice by slice: nothing can be added to it any more."""
+    start = about["first"]
+    while ends := _rows(sql.SLICE_END, {**about, "start": start}):
+        booked.add(_rows(sql.BOOKED_SLICE, {**about, "start": start, "end": ends[0][0]}))
+        start = ends[0][0]
+    booked.add(_rows(sql.BOOKED_SLICE, {**about, "start": start, "end": _GREATEST}))
 
 
-def _verify(tenant: UUID, right: list[tuple[UUID, int, int, int]], now: datetime) -> None:
+def _verify(tenant: UUID, ended: Iterable[tuple[Any, ...]], wrong: set[UUID]) -> None:
+    """Mark the meters of ended periods (id, used, overrun, archived) that are right and still say the same."""
+    right = [row for row in ended if row[0] not in wrong]
     for start in range(0, len(right), _VERIFIED_TOGETHER):
-        ids, used, overruns, archived = zip(*right[start : start + _VERIFIED_TOGETHER], strict=True)
-        about = {"ids": list(ids), "used": list(used), "overruns": list(overruns), "archived": list(archived)}
+        said = _columns(right[start : start + _VERIFIED_TOGETHER], "ids", "used", "overruns", "archived")
         with connection.cursor() as cursor:
-            cursor.execute(sql.VERIFY, {"tenant": tenant, "now": now, **about})
+            cursor.execute(sql.VERIFY, {"tenant": tenant, **said})
 
 
-def _audit_ended(tally: _Tally, tenants: list[UUID] | None, *, full: bool) -> None:
-    """Each reservation that ended has the one row of its end. A statement sees both at the same instant."""
-    after, after_id = (_ALWAYS if full else _rows(sql.CLOCK)[0][0] - _RECENT), _LEAST
-    while rows := _rows(
-        sql.ENDED, {"after": after, "after_id": after_id, "tenants": tenants, "rows": _RESERVATION_SLICE}
-    ):
-        for tenant, reservation, _, status, is_right, found in rows:
-            if not is_right:
-                tally.add(tenant, [("I5", f"reservation {reservation}", f"{status}: one row that ends it so", found)])
-        tally.reservations += len(rows)
-        after, after_id = rows[-1][2], rows[-1][1]
+def _audit_reservations(
+    tally: _Tally, check: str, tenants: list[UUID] | None, *, since: datetime, now: datetime
+) -> None:
+    """Slice by slice, each one statement, which sees a reservation and its log rows at the same instant."""
+    after, after_id = since, _LEAST
+    about = {"tenants": tenants, "now": now, "slice": _RESERVATION_SLICE}
+    while rows := _rows(check, {**about, "after": after, "after_id": after_id}):
+        for _, reservation, tenant, invariant, expected, found in rows:
+            if invariant:
+                tally.add(tenant, invariant, f"reservation {reservation}", expected, found)
+        tally.reservations += len({row[1] for row in rows})
+        after, after_id = rows[-1][:2]
 
 
 def _rows(query: str, about: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -13,6 +13,8 @@ from rich.table import Table
 from tenants.models import Tenant
 from usage.audit import Report, audit
 
+_SHOWN = 200
+
 
 class Command(BaseCommand):
     """Audits the ledger; exits with 1 where anything is wrong."""
@@ -61,10 +63,11 @@ def _as_text(report: Report) -> str:
         return f"The ledger is right: {looked}."
     names = dict(Tenant.objects.values_list("id", "ati_id"))
     table = Table("", "Tenant", "What", "Expected", "Found")
-    for breach in report.breaches:
+    for breach in report.breaches[:_SHOWN]:
         tenant = "" if breach.tenant is None else names.get(breach.tenant, str(breach.tenant))
         table.add_row(breach.invariant, tenant, breach.subject, breach.expected, breach.found)
     console = Console(width=shutil.get_terminal_size((160, 24)).columns)
     with console.capture() as captured:
         console.print(table)
-    return f"{captured.get()}{len(report.breaches):,} breaches in {looked}."
+    rest = f", of which {_SHOWN} are shown," if len(report.breaches) > _SHOWN else ""
+    return f"{captured.get()}{len(report.breaches):,} breaches{rest} in {looked}."
