@@ -1,7 +1,7 @@
 """From a body that says what was used to an ending in the ledger, and from its answer to the wire."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,8 @@ _SENTENCES = {
 }
 _MAX_ERROR = 500
 """Characters kept of a provider's error."""
+_MILLISECOND = timedelta(milliseconds=1)
+_END_OF_TIME = (entitlements.EVER[1] - entitlements.EVER[0]) // _MILLISECOND
 NOTHING = Shape(
     model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
     rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
@@ -40,8 +42,11 @@ NOTHING = Shape(
 
 
 def started_at(reservation: UUID) -> datetime:
-    """The instant a reservation was made, from its UUIDv7 (milliseconds since 1970 in its first 48 bits)."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=reservation.int >> 80)
+    """The instant a reservation was made, from its UUIDv7 (milliseconds since 1970 in its first 48 bits).
+
+    An id that was not made here may hold any number there; what no calendar reaches is the end of time.
+    """
+    return min(_END_OF_TIME, reservation.int >> 80) * _MILLISECOND + entitlements.EVER[0]
 
 
 def basis_of(caller: Caller, catalogue: Catalogue | None) -> Basis:

@@ -370,3 +370,11 @@ def test_reads_take_a_fixed_number_of_queries(api: Api, acme: Company) -> None:
         with CaptureQueriesContext(connection) as captured:
             api.get(path, tenant="ACME")
         assert len(captured) == queries, (path, [query["sql"] for query in captured])
+
+
+def test_an_id_from_beyond_the_calendar_is_unknown_like_any_other(api: Api, acme: Company) -> None:
+    """A random UUID's first bits may be milliseconds of the year 10,889."""
+    path = "/reservations/ffffffff-ffff-4fff-bfff-ffffffffffff"
+    assert api.post(f"{path}/commit", {"usage": {"input_tokens": 1}, "model": "gpt-4o"}).status_code == 404
+    assert api.get(path).status_code == 404
+    assert api.get("/decisions/ffffffff-ffff-4fff-bfff-ffffffffffff", tenant="ACME").status_code == 404
