@@ -146,6 +146,7 @@ class UsageReservation(models.Model):
         ordering = ["-id"]
         constraints = [
             one_of("status", ReservationStatus, "usage_usagereservation_status"),
+            one_of("unit", Unit, "usage_usagereservation_unit"),
             models.UniqueConstraint(
                 fields=["tenant", "idempotency_key"], name="usage_usagereservation_tenant_idempotency_key"
             ),
@@ -211,6 +212,7 @@ class UsageLog(models.Model):
         ordering = ["-id"]
         constraints = [
             one_of("status", LogStatus, "usage_usagelog_status"),
+            one_of("unit", Unit, "usage_usagelog_unit"),
             one_of("certainty", Certainty, "usage_usagelog_certainty"),
         ]
         indexes = [
