@@ -7,13 +7,14 @@ from uuid import UUID
 
 from django.db import transaction
 
+from metering_site import demo
 from plans import entitlements, pricing
 from plans.models import Plan, PlanStatus, TaskKind
 from plans.terms import Catalogue, ModelTerms
 from tenants import facts, tokens
 from tenants.models import ServiceKey, Tenant
 
-DEMO = ("ACME", "GLOBEX", "INITECH")
+DEMO = tuple(company.ati_id for company in demo.COMPANIES)
 FURTHER = "REPLAY_{:03}"
 
 
