@@ -8,7 +8,7 @@ TESTED := DEBUG=false HTTPS=false LOG_LEVEL=INFO
 DEPLOYED := DEBUG=false HTTPS=true ALLOWED_HOSTS=metering.example.com CSRF_TRUSTED_ORIGINS=https://metering.example.com
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format openapi install
+.PHONY: help run test check format bench openapi install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check-django:
 format: .venv/installed-dev ## Format the code and mend what can be mended
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
+
+bench: .venv/installed ## Measure the API beside its floor and write docs/benchmarks.md (needs wrk; ARGS="--seconds 3")
+	$(VENV)/python -m bench.run $(ARGS)
 
 openapi: .venv/installed-dev ## Write docs/openapi.yaml anew
 	$(WITH_SERVERS) .data/check -- $(VENV)/python manage.py spectacular --file $(OPENAPI) --validate --fail-on-warn
