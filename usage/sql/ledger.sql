@@ -611,6 +611,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN ROW('MISSING', p_id, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
     END IF;
+    v_now := clock_timestamp();  -- its rows are later than those it waited for
     IF p_tenant IS NULL THEN
         v_numbers := ledger_numbers(r.tenant_id);
     END IF;
@@ -679,6 +680,7 @@ BEGIN
     END IF;
     SELECT array_agg((item->>'id')::uuid) INTO v_ids FROM jsonb_array_elements(p_items) AS e(item);
     PERFORM 1 FROM usage_usagereservation WHERE tenant_id = p_tenant AND id = ANY(v_ids) ORDER BY id FOR UPDATE;
+    v_now := clock_timestamp();
 
     -- The first mention of each reservation that can be booked now; every other item is answered afterwards.
     FOR v_item IN SELECT DISTINCT ON (item->>'id') item
@@ -823,6 +825,7 @@ BEGIN
       WHERE tenant_id = p_tenant
         AND id IN (SELECT (item->>'reservation')::uuid FROM jsonb_array_elements(p_items) AS e(item))
       ORDER BY id FOR UPDATE;
+    v_now := clock_timestamp();
 
     FOR v_item, v_place IN SELECT item, place FROM jsonb_array_elements(p_items) WITH ORDINALITY AS e(item, place)
                             ORDER BY place LOOP
