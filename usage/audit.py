@@ -20,7 +20,7 @@ from django.db import connection
 from tenants import versions
 from usage import audit_queries as sql
 
-_LOG_SLICE = 50_000
+_LOG_SLICE = 20_000
 _RESERVATION_SLICE = 5_000
 _VERIFIED_TOGETHER = 1_000
 # An audit runs each minute: what ended before was seen by the last ones.

@@ -114,7 +114,7 @@ class _Keeper:
         """Those of this month and of the months ahead; false where one could not be made."""
         stray = _value("SELECT count(*) FROM (SELECT 1 FROM usage_usagelog_default LIMIT 1000) AS stray")
         if stray:
-            hint = "Rows of a month that had no partition. Move them into one made by ledger_make_partition()."
+            hint = "They count, but the partition of their month cannot be made until they are moved out."
             log.error("default partition of the log has rows", rows=stray, hint=hint)
         made = [
             self._try(f"partition {month:%Y-%m}", partial(_make_partition, month)) for month in _months(_clock().date())
