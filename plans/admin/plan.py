@@ -19,7 +19,7 @@ from tenants.admin.unfolded import action
 from tenants.admin.unfolded import display as labelled
 from tenants.models import TenantPlan
 
-_STATUS_COLOURS = {PlanStatus.DRAFT: "info", PlanStatus.ACTIVE: "success", PlanStatus.DEPRECATED: "warning"}
+_STATUS_COLOURS = {"Draft": "info", "Active": "success", "Deprecated": "warning"}
 
 
 class PlanForm(WordedForm):
@@ -78,8 +78,8 @@ class PlanAdmin(Admin):
         return why_frozen(row)
 
     @labelled(description="Status", ordering="status", label=_STATUS_COLOURS)
-    def shown_status(self, plan: Plan) -> tuple[str, str]:
-        return plan.status, plan.status.capitalize()
+    def shown_status(self, plan: Plan) -> str:
+        return plan.status.capitalize()
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:  # noqa: ANN401 - as in Unfold
         plan = self.get_object(request, str(object_id))
@@ -94,7 +94,7 @@ class PlanAdmin(Admin):
             messages.error(request, f"{plan} is published already.")
             return self.back_to(object_id)
         question = Question(
-            verb="Publish",
+            deed="Publish {}",
             consequence="Tenants can be put on it from now on, and what it promises can never change again.",
         )
         answer = ask(self, request, chosen, question)

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin import SimpleListFilter, display
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from plans.admin.promise import OfPlanAdmin, OfPlanInline
@@ -19,14 +19,16 @@ from tenants.admin.figures import UNLIMITED, UsdField, budget, limit
 from tenants.admin.unfolded import display as labelled
 
 BUDGETS = frozenset({RuleKey.DAILY_BUDGET, RuleKey.MONTHLY_BUDGET})
-KEYS = [(key.value, key.label.replace("Nano-USD", "USD")) for key in RuleKey]
-_SCOPE_COLOURS = {RuleScope.PLAN: "info", RuleScope.TENANT: "warning", RuleScope.USER: "warning"}
+KEYS = [(key.value, key.label.replace("Nano-USD", "Money")) for key in RuleKey]
+_SCOPE_COLOURS = {RuleScope.PLAN.label: "info", RuleScope.TENANT.label: "warning", RuleScope.USER.label: "warning"}
 _usd = UsdField()
 _whole = forms.IntegerField(min_value=0, max_value=MAX_LIMIT)
 
 
 def shown_value(rule: PolicyRule) -> str:
     """The number with its separators; a budget in USD."""
+    if rule.key == RuleKey.DEGRADE_AT_PERCENT and rule.value is None:
+        return "never"
     return f"USD {budget(rule.value)}" if rule.key in BUDGETS and rule.value is not None else limit(rule.value)
 
 
@@ -48,8 +50,10 @@ class RuleForm(WordedForm):
         key = self.fields.get("key")
         if isinstance(key, forms.ChoiceField):
             key.choices = KEYS
-        if self.instance.key in BUDGETS and self.instance.value is not None:
-            self.initial["value"] = _usd.prepare_value(self.instance.value)
+        stored = self.instance.value
+        if stored is not None:
+            # As text, which is what comes back: an untouched row has not changed.
+            self.initial["value"] = _usd.prepare_value(stored) if self.instance.key in BUDGETS else str(stored)
 
     def clean_value(self) -> int | None:
         typed = self.cleaned_data["value"].replace(",", "")
@@ -82,13 +86,22 @@ class PlanRuleInline(OfPlanInline):
     model = PolicyRule
     form = PlanRuleForm
     related = ("feature", "task")
-    fields = ["key", "feature", "task", "value"]
     ordering = ["key"]
     verbose_name = "cap or gate"
     verbose_name_plural = "caps and gates"
 
+    readonly_fields = ["shown_key", "value_figure"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401 - a plan
+        is_open = self.has_change_permission(request, obj)
+        return ["key", "feature", "task", "value"] if is_open else ["shown_key", "feature", "task", "value_figure"]
+
+    @display(description="Key")
+    def shown_key(self, rule: PolicyRule) -> str:
+        return dict(KEYS)[rule.key]
+
     @display(description="Value")
-    def value(self, rule: PolicyRule) -> str:
+    def value_figure(self, rule: PolicyRule) -> str:
         return shown_value(rule)
 
 
@@ -115,14 +128,14 @@ class PolicyRuleAdmin(OfPlanAdmin):
     form = RuleForm
     list_display = ["shown_key", "shown_scope", "subject", "target", "value_figure", "ends_at", "reason"]
     list_filter = [
-        "scope", "key", EndFilter, ("plan", RelatedDropdownFilter), ("tenant", AutocompleteSelectFilter),
-        ("feature", RelatedDropdownFilter), ("task", RelatedDropdownFilter), "set_by_tenant",
+        "scope", ("key", ChoicesDropdownFilter), EndFilter, "set_by_tenant", ("plan", RelatedDropdownFilter),
+        ("tenant", AutocompleteSelectFilter), ("feature", RelatedDropdownFilter), ("task", RelatedDropdownFilter),
     ]  # fmt: skip
     list_select_related = ["plan", "tenant"]
     search_fields = ["key", "user_key", "reason", "tenant__ati_id", "tenant__name", "plan__code"]
     date_hierarchy = "created_at"
     autocomplete_fields = ["tenant", "task", "feature"]
-    readonly_fields = ["set_by_tenant", "created_at"]
+    readonly_fields = ["set_by", "created_at"]
     add_fieldsets = [
         (
             "For whom",
@@ -153,11 +166,16 @@ class PolicyRuleAdmin(OfPlanAdmin):
             },
         ),
         ("Value", {"fields": ["value", "reason", "ends_at"], "description": "Binds with the next request."}),
-        ("History", {"fields": ["set_by_tenant", "created_at"]}),
+        ("History", {"fields": ["set_by", "created_at"]}),
     ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: PolicyRule | None = None) -> list[str]:
-        return [*self.readonly_fields, "shown_key", "shown_scope", "subject", "target"]
+        return [*self.readonly_fields, "shown_key", "shown_scope", "subject", "target", "value_figure"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: PolicyRule | None = None) -> Any:  # noqa: ANN401 - as in Unfold
+        if obj is None or self.has_change_permission(request, obj):
+            return super().get_fieldsets(request, obj)
+        return [self.fieldsets[0], ("Value", {"fields": ["value_figure"]}), self.fieldsets[2]]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyRule]:
         found: QuerySet[PolicyRule] = super().get_queryset(request)
@@ -173,8 +191,8 @@ class PolicyRuleAdmin(OfPlanAdmin):
         return dict(KEYS)[rule.key]
 
     @labelled(description="Scope", ordering="scope", label=_SCOPE_COLOURS)
-    def shown_scope(self, rule: PolicyRule) -> tuple[str, str]:
-        return rule.scope, RuleScope(rule.scope).label
+    def shown_scope(self, rule: PolicyRule) -> str:
+        return RuleScope(rule.scope).label
 
     @display(description="Of", empty_value="–")
     def subject(self, rule: PolicyRule) -> str | None:
@@ -184,16 +202,16 @@ class PolicyRuleAdmin(OfPlanAdmin):
             return None
         return f"{rule.tenant} · {rule.user_key}" if rule.user_key else str(rule.tenant)
 
-    @display(description="On", empty_value="every call")
-    def target(self, rule: PolicyRule) -> str | None:
-        return rule.task_id or rule.feature_id
+    @display(description="On")
+    def target(self, rule: PolicyRule) -> str:
+        return rule.task_id or rule.feature_id or "every call"
+
+    @display(description="Set by")
+    def set_by(self, rule: PolicyRule) -> str:
+        return "The tenant's own admin" if rule.set_by_tenant else "A super admin"
 
     @display(description="Value", ordering="value")
     def value_figure(self, rule: PolicyRule) -> str:
-        return shown_value(rule)
-
-    @display(description="Value")
-    def value(self, rule: PolicyRule) -> str:
         return shown_value(rule)
 
 
@@ -234,5 +252,5 @@ class RolloutRuleAdmin(Admin):
         return str(rule.tenant) if rule.tenant else None
 
     @labelled(description="Mode", ordering="mode", label=MODE_COLOURS)
-    def shown_mode(self, rule: RolloutRule) -> tuple[str, str]:
-        return rule.mode, rule.mode.capitalize()
+    def shown_mode(self, rule: RolloutRule) -> str:
+        return rule.mode.capitalize()

@@ -7,7 +7,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdo
 
 from plans.models import LLMModel, ModelPrice, Provider
 from tenants.admin.base import Admin, Inline, WordedForm
-from tenants.admin.figures import column, usd
+from tenants.admin.figures import column, text, usd
 
 
 class PriceForm(WordedForm):
@@ -51,8 +51,8 @@ class LLMModelAdmin(Admin):
     """Providers' models in the classes they serve. Tenants never see these names."""
 
     list_display = [
-        "model_id", "provider_id", "model_class_id", column("priority", "Priority"), "is_active",
-        column("price_count", "Prices"),
+        "model_id", text("provider_id", "Provider"), text("model_class_id", "Class"), column("priority", "Priority"),
+        "is_active", column("price_count", "Prices"),
     ]  # fmt: skip
     list_filter = ["is_active", ("provider", RelatedDropdownFilter), ("model_class", RelatedDropdownFilter)]
     search_fields = ["model_id", "provider__code", "model_class__code"]

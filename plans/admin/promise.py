@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from plans.models import (
     ModelClass,
+    Overage,
     Plan,
     PlanFeature,
     PlanLLMAccess,
@@ -25,7 +26,7 @@ from plans.models import (
     TaskKind,
 )
 from tenants.admin.base import Admin, Inline, ReadOnlyAdmin, WordedForm
-from tenants.admin.figures import column, limit
+from tenants.admin.figures import column, limit, text
 
 QUOTAS = ("daily_quota", "monthly_quota", "daily_token_limit", "monthly_token_limit")
 _SORTED_QUOTAS = [
@@ -44,6 +45,18 @@ def why_frozen(plan: Plan) -> str | None:
         f"{plan} is {plan.get_status_display().split(':')[0].lower()}: what it promises cannot change under those who "
         "have it. Only a draft can be edited."
     )
+
+
+class FeatureForm(WordedForm):
+    """A feature of a plan, its limits in few words."""
+
+    class Meta:
+        model = PlanFeature
+        fields = ("plan", "feature", "enabled", *QUOTAS, "overage")
+        labels = {
+            "daily_quota": "Units/day", "monthly_quota": "Units/month", "daily_token_limit": "Tokens/day",
+            "monthly_token_limit": "Tokens/month",
+        }  # fmt: skip
 
 
 class OfPlanAdmin(Admin):
@@ -149,11 +162,17 @@ class PlanFeatureInline(OfPlanInline):
     """The features of a plan."""
 
     model = PlanFeature
+    form = FeatureForm
     related = ("feature",)
     limit_fields = QUOTAS
     fields = ["feature", "enabled", *QUOTAS, "overage"]
     verbose_name = "feature"
     verbose_name_plural = "features"
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:  # noqa: ANN401
+        if db_field.name == "overage":  # a word each: the column is narrow
+            kwargs["choices"] = [(one.value, one.value.capitalize()) for one in Overage]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
 
 class PlanTaskInline(OfPlanInline):
@@ -185,8 +204,9 @@ class PlanTaskInline(OfPlanInline):
 class PlanFeatureAdmin(OfPlanAdmin):
     """The promise of each feature in each plan."""
 
+    form = FeatureForm
     limit_fields = QUOTAS
-    list_display = ["feature_id", "plan", "enabled", *_SORTED_QUOTAS, "overage"]
+    list_display = [text("feature_id", "Feature"), "plan", "enabled", *_SORTED_QUOTAS, "overage"]
     list_filter = [("plan", RelatedDropdownFilter), ("feature", RelatedDropdownFilter), "enabled", "overage"]
     list_select_related = ["plan"]
     search_fields = ["feature__code", "feature__name", "plan__code", "plan__name"]
@@ -211,7 +231,13 @@ class PlanTaskAdmin(OfPlanAdmin):
     """The tasks of each plan, with the classes allowed for them."""
 
     form = TaskForm
-    list_display = ["task_id", "plan", "default_class_id", "model_classes", "allow_downgrade"]
+    list_display = [
+        text("task_id", "Task"),
+        "plan",
+        "model_classes",
+        text("default_class_id", "Default"),
+        "allow_downgrade",
+    ]
     list_filter = [
         ("plan", RelatedDropdownFilter), ("task", RelatedDropdownFilter), ("allowed_classes", RelatedDropdownFilter),
     ]  # fmt: skip
@@ -245,7 +271,7 @@ class PlanTaskAdmin(OfPlanAdmin):
 class PlanTaskClassAdmin(ReadOnlyAdmin):
     """Which plan allows which class for which task; ticked on the plan's page."""
 
-    list_display = ["model_class_id", "plan", "task"]
+    list_display = [text("model_class_id", "Class"), "plan", "task"]
     list_filter = [
         ("model_class", RelatedDropdownFilter), ("access__plan", RelatedDropdownFilter),
         ("access__task", RelatedDropdownFilter),

@@ -11,14 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from plans.models import Feature, FeatureCode, LLMModel, ModelClass, ModelClassCode, Task, TaskCode
 from tenants.admin.asking import Question, ask
 from tenants.admin.base import Admin, WordedForm
-from tenants.admin.figures import column, usd
+from tenants.admin.figures import column, text, usd
 from tenants.admin.unfolded import action
 from tenants.admin.unfolded import display as labelled
-from tenants.models import EnforcementMode
 
-MODE_COLOURS = {
-    EnforcementMode.ENFORCE: "success", EnforcementMode.OBSERVE: "warning", EnforcementMode.OFF: "danger",
-}  # fmt: skip
+MODE_COLOURS = {"Enforce": "success", "Observe": "warning", "Off": "danger"}
 
 
 class _Vocabulary(Admin):
@@ -65,8 +62,8 @@ class FeatureAdmin(_Vocabulary):
         return found.annotate(task_count=Count("tasks"))
 
     @labelled(description="Mode", ordering="enforcement_mode", label=MODE_COLOURS)
-    def shown_mode(self, feature: Feature) -> tuple[str, str]:
-        return feature.enforcement_mode, feature.enforcement_mode.capitalize()
+    def shown_mode(self, feature: Feature) -> str:
+        return feature.enforcement_mode.capitalize()
 
 
 class TaskForm(WordedForm):
@@ -90,7 +87,13 @@ class TaskAdmin(_Vocabulary):
     named = frozenset(TaskCode.values)
     fixed = ("code", "feature", "kind")
     usd_fields = ("price_per_unit_nano_usd",)
-    list_display = ["code", "name", "feature_id", "kind", column("price_per_unit_nano_usd", "Price/unit (USD)", usd)]
+    list_display = [
+        "code",
+        "name",
+        text("feature_id", "Feature"),
+        "kind",
+        column("price_per_unit_nano_usd", "Price/unit (USD)", usd),
+    ]
     list_filter = ["kind", "feature"]
     search_fields = ["code", "name"]
     autocomplete_fields = ["feature"]
@@ -111,7 +114,7 @@ class ModelClassAdmin(_Vocabulary):
     """Classes of interchangeable models, cheap to dear: the only model names that tenants see."""
 
     named = frozenset(ModelClassCode.values)
-    list_display = ["code", "name", column("rank", "Rank"), "is_fallback", column("active_models", "Active models")]
+    list_display = ["code", "name", column("rank", "Rank"), "shown_fallback", column("active_models", "Active models")]
     search_fields = ["code", "name"]
     readonly_fields = ["is_fallback"]
     actions_detail = ["make_fallback"]
@@ -131,6 +134,10 @@ class ModelClassAdmin(_Vocabulary):
         found: QuerySet[ModelClass] = super().get_queryset(request)
         return found.annotate(active_models=Coalesce(Subquery(active.annotate(n=Count("pk")).values("n")), 0))
 
+    @labelled(description="Fallback", ordering="is_fallback", label=True)
+    def shown_fallback(self, model_class: ModelClass) -> str | None:
+        return "Fallback" if model_class.is_fallback else None
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:  # noqa: ANN401 - as in Unfold
         model_class = self.get_object(request, str(object_id))
         offered: list[Any] = super().get_actions_detail(request, object_id)
@@ -140,7 +147,7 @@ class ModelClassAdmin(_Vocabulary):
     def make_fallback(self, request: HttpRequest, object_id: str) -> HttpResponse:
         chosen = self.chosen(request, None, object_id)
         question = Question(
-            verb="Use as fallback",
+            deed="Make {} the fallback",
             consequence="Calls of tasks without a default class get this one from the next request on, in place of the "
             "present fallback.",
             is_destructive=False,

@@ -18,9 +18,9 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is about to be done to the chosen rows: a verb for the button, and what follows from it."""
+    """What is about to be done: such as “Suspend {}”, with the rows in place of {}, and what follows from it."""
 
-    verb: str
+    deed: str
     consequence: str
     is_destructive: bool = True
 
@@ -38,7 +38,8 @@ def ask(
     if is_answered and form.is_valid():
         return form
     count = chosen.count()
-    names = admin.opts.verbose_name if count == 1 else admin.opts.verbose_name_plural
+    rows = list(chosen[:_LISTED])
+    deed = question.deed.format(rows[0] if count == 1 else f"{count:,} {admin.opts.verbose_name_plural}")
     page = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
     return TemplateResponse(
         request,
@@ -46,11 +47,11 @@ def ask(
         {
             **admin.admin_site.each_context(request),
             "opts": admin.opts,
-            "title": f"{question.verb} {f'{count:,} ' if count != 1 else ''}{names}?",
-            "button": f"{question.verb} {names}" if count == 1 else f"{question.verb} {count:,} {names}",
+            "title": f"{deed}?",
+            "deed": deed,
             "question": question,
             "form": form,
-            "rows": chosen[:_LISTED],
+            "rows": rows if count > 1 else [],
             "further": max(0, count - _LISTED),
             "cancel": admin.back_to(page).url if page else request.get_full_path(),
             "sent": [

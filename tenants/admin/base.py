@@ -239,4 +239,5 @@ class Inline(FigureFields, TabularInline):
 
     form = WordedForm
     extra = 0
+    hide_title = True
     show_change_link = False

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import SimpleListFilter
+from django.contrib.admin import SimpleListFilter, display
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -87,7 +87,7 @@ class ServiceKeyAdmin(Admin):
     form = KeyForm
     list_display = [
         "name", "__str__", "shown_state", "shown_scopes", "tenant", column("calls_per_second", "Calls/s"),
-        "last_used_on", "expires_at", "revoked_at",
+        "last_used_on", "until",
     ]  # fmt: skip
     list_filter = [StateFilter, ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant"]
@@ -130,7 +130,11 @@ class ServiceKeyAdmin(Admin):
             return "Revoked" if key.revoked_at <= now else "Ends"
         return "Expired" if key.expires_at is not None and key.expires_at <= now else "Works"
 
-    @labelled(description="Scopes")
+    @display(description="Until", empty_value="–")
+    def until(self, key: ServiceKey) -> datetime | None:
+        return min((at for at in (key.revoked_at, key.expires_at) if at is not None), default=None)
+
+    @display(description="Scopes")
     def shown_scopes(self, key: ServiceKey) -> str:
         return ", ".join(key.scopes)
 
@@ -141,6 +145,13 @@ class ServiceKeyAdmin(Admin):
         issued = form.issue()
         vars(obj).update(vars(issued.record))
         setattr(request, _ISSUED, issued)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With one button: the page that follows shows the secret."""
+        one_button = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **one_button})
 
     def response_add(self, request: HttpRequest, obj: ServiceKey, post_url_continue: str | None = None) -> HttpResponse:
         return show_secret(self, request, getattr(request, _ISSUED), _WHAT_NEXT)
@@ -158,7 +169,7 @@ class ServiceKeyAdmin(Admin):
     ) -> HttpResponse | None:
         chosen = self.chosen(request, queryset, object_id)
         question = Question(
-            verb="Revoke", consequence="The services that use it get 401 from the next request on, for good."
+            deed="Revoke {}", consequence="The services that use it get 401 from the next request on, for good."
         )
         answer = ask(self, request, chosen, question)
         if isinstance(answer, HttpResponse):
@@ -176,7 +187,7 @@ class ServiceKeyAdmin(Admin):
         chosen = self.chosen(request, None, object_id)
         key = chosen.get()
         question = Question(
-            verb="Rotate",
+            deed="Rotate {}",
             consequence="A new key like this one is issued; this one works on until its grace is over.",
             is_destructive=False,
         )

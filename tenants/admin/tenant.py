@@ -19,7 +19,7 @@ from tenants.admin.unfolded import action
 from tenants.admin.unfolded import display as labelled
 from tenants.models import Tenant, TenantStatus, User
 
-_STATUS_COLOURS = {TenantStatus.ACTIVE: "success", TenantStatus.SUSPENDED: "danger"}
+_STATUS_COLOURS = {TenantStatus.ACTIVE.label: "success", TenantStatus.SUSPENDED.label: "danger"}
 
 
 @admin.register(Tenant)
@@ -82,13 +82,18 @@ class TenantAdmin(Admin):
         tenants: QuerySet[Tenant] = super().get_queryset(request)
         return tenants.annotate(people=Coalesce(Subquery(people.values("n")), 0))
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401
+        # Once it has its root token it has a history; it is suspended instead.
+        is_new = getattr(obj, "root_token_id", None) is None
+        return super().has_delete_permission(request, obj) and is_new
+
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> list[str]:
         fixed = ["ati_id", "timezone", "billing_anchor_day"] if obj else []
         return [*self.readonly_fields, *fixed]
 
     @labelled(description="Status", ordering="status", label=_STATUS_COLOURS)
-    def shown_status(self, tenant: Tenant) -> tuple[str, str]:
-        return tenant.status, TenantStatus(tenant.status).label
+    def shown_status(self, tenant: Tenant) -> str:
+        return TenantStatus(tenant.status).label
 
     @display(description="Plan", empty_value="none in force")
     def plan_code(self, tenant: Tenant) -> str | None:
@@ -129,7 +134,7 @@ class TenantAdmin(Admin):
         self, request: HttpRequest, queryset: QuerySet[Tenant] | None = None, object_id: str | None = None
     ) -> HttpResponse | None:
         question = Question(
-            verb="Suspend",
+            deed="Suspend {}",
             consequence="Every new call is refused with TENANT_SUSPENDED from the next request on. Usage that has "
             "begun is still booked, and nothing is deleted.",
         )
@@ -140,7 +145,7 @@ class TenantAdmin(Admin):
         self, request: HttpRequest, queryset: QuerySet[Tenant] | None = None, object_id: str | None = None
     ) -> HttpResponse | None:
         question = Question(
-            verb="Activate",
+            deed="Activate {}",
             consequence="Its people and services may call again, within its plan.",
             is_destructive=False,
         )

@@ -13,15 +13,15 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from tenants import tokens
 from tenants.admin.asking import Question, ask, show_secret
 from tenants.admin.base import Admin
-from tenants.admin.figures import column, limit
+from tenants.admin.figures import number
 from tenants.admin.token_forms import IssueForm, PlanForm, RenewForm, active_plans
 from tenants.admin.unfolded import action
 from tenants.admin.unfolded import display as labelled
 from tenants.models import ATIToken, TokenStatus
 
-STATE_COLOURS = {
-    "ACTIVE": "success", "ISSUED": "info", "SUSPENDED": "warning", "USED_UP": "warning",
-    "EXPIRED": "danger", "REVOKED": "danger",
+_STATE_COLOURS = {
+    "Active": "success", "Issued": "info", "Suspended": "warning", "Used up": "warning",
+    "Expired": "danger", "Revoked": "danger",
 }  # fmt: skip
 _PASTED = re.compile(r"(?:ati_|mk_)([0-9a-f]{16})(?:_.*)?")
 _ISSUED = "issued"
@@ -55,8 +55,7 @@ class ATITokenAdmin(Admin):
     """A tenant's root token with its plan, its invitations, and the credentials of its people."""
 
     list_display = [
-        "__str__", "tenant", "kind", "name", "state", "plan_code", column("usage_count", "Sign-ups"),
-        column("max_uses", "Of", limit), "expires_at", "created_at",
+        "__str__", "tenant", "kind", "state", "plan_code", "uses_figure", "expires_at",
     ]  # fmt: skip
     list_filter = [KindFilter, "status", ("tenant", AutocompleteSelectFilter)]
     search_fields = ["fingerprint", "name", "tenant__ati_id", "tenant__name", "user__email"]
@@ -144,16 +143,23 @@ class ATITokenAdmin(Admin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401
         return False
 
-    @display(description="Kind")
+    @display(description="Kind, or whose")
     def kind(self, token: ATIToken) -> str:
         if token.is_root:
             return "Root"
-        return f"User {token.user}" if token.user else "Invitation"
+        if token.user is not None:
+            return str(token.user)
+        return f"Invitation · {token.name}" if token.name else "Invitation"
 
-    @labelled(description="State", ordering="status", label=STATE_COLOURS)
-    def state(self, token: ATIToken) -> tuple[str, str]:
-        state = token.state(datetime.now(UTC))
-        return state, state.replace("_", " ").capitalize()
+    @labelled(description="State", ordering="status", label=_STATE_COLOURS)
+    def state(self, token: ATIToken) -> str:
+        return token.state(datetime.now(UTC)).replace("_", " ").capitalize()
+
+    @display(description="Sign-ups", ordering="usage_count", empty_value="–")
+    def uses_figure(self, token: ATIToken) -> str | None:
+        if token.user_id is not None:
+            return None
+        return number(token.usage_count) + (f" of {number(token.max_uses)}" if token.max_uses is not None else "")
 
     @display(description="Plan", empty_value="none in force")
     def plan_code(self, token: ATIToken) -> str | None:
@@ -166,6 +172,13 @@ class ATITokenAdmin(Admin):
         issued = form.issue(datetime.now(UTC))
         vars(obj).update(vars(issued.record))
         setattr(request, _ISSUED, issued)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With one button: the page that follows shows the secret."""
+        one_button = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **one_button})
 
     def response_add(self, request: HttpRequest, obj: ATIToken, post_url_continue: str | None = None) -> HttpResponse:
         issued: tokens.Issued[ATIToken] = getattr(request, _ISSUED)
@@ -188,7 +201,7 @@ class ATITokenAdmin(Admin):
         self, request: HttpRequest, queryset: QuerySet[ATIToken] | None = None, object_id: str | None = None
     ) -> HttpResponse | None:
         question = Question(
-            verb="Suspend",
+            deed="Suspend {}",
             consequence="It signs nobody up and its calls answer 401 from the next request on, until it is activated. "
             "Those who joined with it keep working.",
         )
@@ -199,7 +212,7 @@ class ATITokenAdmin(Admin):
         self, request: HttpRequest, queryset: QuerySet[ATIToken] | None = None, object_id: str | None = None
     ) -> HttpResponse | None:
         question = Question(
-            verb="Activate", consequence="It works again, until it expires or is used up.", is_destructive=False
+            deed="Activate {}", consequence="It works again, until it expires or is used up.", is_destructive=False
         )
         return self._set_status(request, queryset, object_id, TokenStatus.ACTIVE, question)
 
@@ -208,7 +221,7 @@ class ATITokenAdmin(Admin):
         self, request: HttpRequest, queryset: QuerySet[ATIToken] | None = None, object_id: str | None = None
     ) -> HttpResponse | None:
         question = Question(
-            verb="Revoke",
+            deed="Revoke {}",
             consequence="It stops working with the next request, for good. Those who joined with it keep working, and "
             "a root token's plan stays in force.",
         )
@@ -243,7 +256,7 @@ class ATITokenAdmin(Admin):
     def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
         chosen = self.chosen(request, None, object_id)
         question = Question(
-            verb="Renew", consequence="A new secret takes the place of the present one, which stops working at once."
+            deed="Renew {}", consequence="A new secret takes the place of the present one, which stops working at once."
         )
         answer = ask(self, request, chosen, question, RenewForm)
         if isinstance(answer, HttpResponse):
@@ -257,7 +270,7 @@ class ATITokenAdmin(Admin):
         chosen = self.chosen(request, None, object_id)
         root = chosen.get()
         question = Question(
-            verb="Change plan of",
+            deed=f"Change the plan of {root.tenant}",
             consequence=f"{root.tenant} is on {root.plan}. All its people and tokens follow the root token, from the "
             "instant you give.",
             is_destructive=False,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     class TabularInline(admin.TabularInline[Any, Any]):
         """What Unfold adds to Django's."""
 
+        hide_title: bool
         readonly_preprocess_fields: Mapping[str, Callable[[str], str]]
 
     def action(*, description: str, permissions: Sequence[str], icon: str) -> Callable[[F], F]:

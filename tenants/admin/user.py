@@ -12,7 +12,7 @@ from tenants.admin.base import Admin, WordedForm
 from tenants.admin.unfolded import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, display
 from tenants.models import Role, User, UserStatus
 
-_STATUS_COLOURS = {UserStatus.ACTIVE: "success", UserStatus.SUSPENDED: "danger"}
+_STATUS_COLOURS = {UserStatus.ACTIVE.label: "success", UserStatus.SUSPENDED.label: "danger"}
 
 
 class PersonAddForm(UserCreationForm, WordedForm):
@@ -80,7 +80,7 @@ class UserAdmin(DjangoUserAdmin, Admin):  # type: ignore[type-arg,misc]  # as Un
             "Password",
             {
                 "fields": ["usable_password", "password1", "password2"],
-                "description": "Hand it over on a safe way; they can change it.",
+                "description": "Hand it over safely. Without one they cannot log in.",
             },
         ),
     ]  # fmt: skip
@@ -103,5 +103,5 @@ class UserAdmin(DjangoUserAdmin, Admin):  # type: ignore[type-arg,misc]  # as Un
         return False
 
     @display(description="Status", ordering="status", label=_STATUS_COLOURS)
-    def shown_status(self, user: User) -> tuple[str, str]:
-        return user.status, UserStatus(user.status).label
+    def shown_status(self, user: User) -> str:
+        return UserStatus(user.status).label

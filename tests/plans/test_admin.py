@@ -143,7 +143,7 @@ def test_a_code_that_programs_name_cannot_be_deleted(browser: Client, model: typ
 
 def test_another_class_becomes_the_fallback_in_one_step(browser: Client) -> None:
     address = console.address(ModelClass, "make_fallback", "BASE_M")
-    assert "Use as fallback" in console.text_of(browser.get(address))
+    assert "Make BASE_M the fallback" in console.text_of(browser.get(address))
     assert ModelClass.objects.get(is_fallback=True).code == "BASE_S"
     console.post(browser, address, {"confirmed": "yes"})
     assert ModelClass.objects.get(is_fallback=True).code == "BASE_M"

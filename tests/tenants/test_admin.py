@@ -29,6 +29,7 @@ from tenants.models import (
     UserStatus,
 )
 from tests import cast, console
+from tests.usage.rows import make_meter
 
 SECRET = re.compile(r"(?:ati|mk)_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
 
@@ -147,7 +148,7 @@ def test_suspending_tenants_asks_first_and_says_how_many(
 
 def test_a_tenant_is_suspended_and_activated_from_its_page(browser: Client, acme: cast.Company) -> None:
     suspend = console.address(Tenant, "suspend", acme.tenant.pk)
-    assert "Suspend tenant" in console.text_of(browser.get(suspend))
+    assert "Suspend ACME" in console.text_of(browser.get(suspend))
     acme.tenant.refresh_from_db()
     assert acme.tenant.status == TenantStatus.ACTIVE
     page = console.post(browser, suspend, {"confirmed": "yes"})
@@ -164,12 +165,21 @@ def test_an_action_on_nobody_is_not_found(browser: Client, object_id: str) -> No
     assert browser.get(console.address(Tenant, "suspend", object_id)).status_code == HTTPStatus.NOT_FOUND
 
 
-def test_a_tenant_with_tokens_cannot_be_deleted_and_the_page_says_what_holds_it(
-    browser: Client, acme: cast.Company
-) -> None:
-    page = console.post(browser, console.address(Tenant, "delete", acme.tenant.pk), {"post": "yes"})
-    assert "protected related objects" in console.text_of(page)
-    assert Tenant.objects.filter(pk=acme.tenant.pk).exists()
+def test_a_tenant_with_a_history_cannot_be_deleted_a_new_one_can(browser: Client, acme: cast.Company) -> None:
+    refused = browser.post(console.address(Tenant, "delete", acme.tenant.pk), {"post": "yes"})
+    assert refused.status_code == HTTPStatus.FORBIDDEN
+    new = Tenant.objects.create(ati_id="TYPO", name="Typo")
+    assert "Are you sure" in console.text_of(browser.get(console.address(Tenant, "delete", new.pk)))
+    console.post(browser, console.address(Tenant, "delete", new.pk), {"post": "yes"})
+    assert not Tenant.objects.filter(pk=new.pk).exists()
+
+
+def test_a_tenant_that_the_ledger_refers_to_is_kept_and_the_page_says_why(browser: Client) -> None:
+    new = Tenant.objects.create(ati_id="USED", name="Used")
+    make_meter(new)
+    page = console.post(browser, console.address(Tenant, "delete", new.pk), {"post": "yes"})
+    assert "the ledger refers to it for ever" in console.text_of(page)
+    assert Tenant.objects.filter(pk=new.pk).exists()
 
 
 def test_lists_are_filtered_by_tenant(browser: Client, acme: cast.Company, rival: cast.Company) -> None:
@@ -445,7 +455,7 @@ def test_a_keys_scopes_can_change_its_tenant_cannot(browser: Client, acme: cast.
 def test_keys_are_revoked_after_a_question(browser: Client, db: None) -> None:
     key = tokens.issue_key("worker", [Scope.READ]).record
     ticked = {"action": "revoke", "_selected_action": [str(key.pk)]}
-    assert "Revoke service key" in console.text_of(browser.post(console.address(ServiceKey, "changelist"), ticked))
+    assert f"Revoke {key}" in console.text_of(browser.post(console.address(ServiceKey, "changelist"), ticked))
     assert ServiceKey.objects.filter(pk=key.pk, revoked_at=None).exists()
     page = console.post(browser, console.address(ServiceKey, "changelist"), ticked | {"confirmed": "yes"})
     assert "Revoked" in console.text_of(page)

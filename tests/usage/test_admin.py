@@ -8,18 +8,13 @@ from django.apps import apps
 from django.db.models import Model
 from django.test import Client
 
-from plans.charges import Measure, PeriodKind
-from plans.models import FeatureCode, TaskCode, Unit
-from tenants.ids import uuid7
+from plans.charges import Measure
 from tenants.models import Tenant
 from tests import cast, console
+from tests.usage.rows import make_log, make_meter, make_rows
 from usage.admin.base import first_id_at
 from usage.models import (
-    Certainty,
     Denial,
-    LogStatus,
-    ReservationStatus,
-    UsageEvent,
     UsageLog,
     UsageMeter,
     UsageReservation,
@@ -31,54 +26,6 @@ MODELS = console.models_of("usage")
 @pytest.fixture
 def browser(db: None) -> Client:
     return console.super_admin()
-
-
-def make_meter(tenant: Tenant, measure: Measure = Measure.COST, used: int = 31_200_000_000) -> UsageMeter:
-    """A meter of this month."""
-    return UsageMeter.objects.create(
-        id=uuid7(), tenant=tenant, feature_id=FeatureCode.PRIOR_ART_SEARCH, measure=measure, period=PeriodKind.MONTH,
-        period_start=datetime(2030, 1, 1, tzinfo=UTC), period_end=datetime(2030, 2, 1, tzinfo=UTC), used=used,
-        reserved=0, limit_amount=50_000_000_000,
-    )  # fmt: skip
-
-
-def make_reservation(tenant: Tenant, meter: UsageMeter) -> UsageReservation:
-    """An open reservation of USD 0.0025 on one meter."""
-    row = uuid7()
-    return UsageReservation.objects.create(
-        id=row, tenant=tenant, feature_id=FeatureCode.PRIOR_ART_SEARCH, task_id=TaskCode.LLM1_PRIOR_ART,
-        plan=cast.plan("PRO"), unit=Unit.API_CALLS, meters=[meter.pk], measures=[meter.measure], periods=[meter.period],
-        amounts=[2_500_000], booked=[0], charges=[], readings=[0], held_totals=[0] * 7, held_cost=2_500_000,
-        totals=[0] * 7, idempotency_key=f"key-{row}", fingerprint=b"0" * 32, status=ReservationStatus.OPEN,
-        expires_at=datetime(2030, 1, 1, tzinfo=UTC), ask={"task": "LLM1_PRIOR_ART"}, decision={"code": "OK"},
-    )  # fmt: skip
-
-
-def make_log(tenant: Tenant, meter: UsageMeter, reservation: UUID | None = None, row: UUID | None = None) -> UsageLog:
-    """A completed booking of USD 0.0025."""
-    now = datetime.now(UTC)
-    return UsageLog.objects.create(
-        id=row or uuid7(), tenant=tenant, reservation_id=reservation, status=LogStatus.COMPLETED,
-        feature_id=FeatureCode.PRIOR_ART_SEARCH, task_id=TaskCode.LLM1_PRIOR_ART, unit=Unit.API_CALLS,
-        plan=cast.plan("PRO"), input_tokens=1_234_567, cached_input_tokens=0, cache_write_tokens=0, output_tokens=8,
-        reasoning_tokens=0, api_calls=1, items=0, units=1, cost=2_500_000, certainty=Certainty.FINAL, late=False,
-        occurred_at=now, recorded_at=now, meters=[meter.pk], measures=[meter.measure], charges=[2_500_000],
-        overruns=[0], helds=[2_500_000],
-    )  # fmt: skip
-
-
-def make_rows(tenant: Tenant) -> None:
-    """A row of every kind."""
-    meter = make_meter(tenant)
-    reservation = make_reservation(tenant, meter)
-    log = make_log(tenant, meter, reservation.pk)
-    now = datetime.now(UTC)
-    UsageEvent.objects.create(tenant=tenant, source="svc", event_id=str(uuid7()), fingerprint=b"0" * 32, log_id=log.pk)
-    Denial.objects.create(
-        id=uuid7(), tenant=tenant, feature_id=FeatureCode.PRIOR_ART_SEARCH, code="BUDGET_EXCEEDED", message="Over",
-        meter=meter.pk, binding={"limit": 1}, decision={"code": "BUDGET_EXCEEDED"}, minute=now, bucket=1, last_at=now,
-        count=1_234,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -115,7 +62,7 @@ def test_nobody_changes_the_ledger_here(model: type[Model], rows: Tenant) -> Non
 def test_money_is_shown_in_usd_and_counts_with_separators(browser: Client, rows: Tenant) -> None:
     make_meter(rows, Measure.TOKENS, used=1_234_567)
     meters = console.text_of(browser.get(console.address(UsageMeter, "changelist")))
-    assert "USD 31.20" in meters
+    assert "USD Month 1 Jan 2030 00:00 31.20" in meters
     assert "1,234,567" in meters
     log = console.text_of(browser.get(console.address(UsageLog, "changelist")))
     assert "Cost (USD)" in log
@@ -129,7 +76,7 @@ def test_an_unlimited_meter_says_so_and_a_zero_is_a_zero(browser: Client, rows: 
     unlimited.limit_amount = None
     unlimited.save(update_fields=["limit_amount"])
     page = console.text_of(browser.get(console.address(UsageMeter, "change", unlimited.pk)))
-    assert "Limit last enforced none" in page
+    assert "Limit none" in page
     assert "Used 0" in page
 
 

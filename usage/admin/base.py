@@ -4,18 +4,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.admin import SimpleListFilter
+from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from plans.charges import Measure
 from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.figures import number, usd
+from tenants.admin.refusals import SENTENCES, Refusal
 
 _COUNTED = 10_000
 _SPANS = {
@@ -24,6 +26,14 @@ _SPANS = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "35d": ("Last 35 days", timedelta(days=35)),
 }
+
+
+SENTENCES.update(
+    {
+        f"ledger_keep_{table}": Refusal("There is usage of it, and the ledger refers to it for ever: it stays.")
+        for table in ("tenants_tenant", "plans_feature", "plans_task", "plans_modelclass")
+    }
+)
 
 
 def first_id_at(at: datetime) -> UUID:
@@ -69,6 +79,20 @@ class LedgerAdmin(ReadOnlyAdmin):
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # a count for each choice of each filter
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401 - as in Django
+        """Without the lines of JSON that this row does not have."""
+        absent = {
+            field.name
+            for field in self.opts.fields
+            if isinstance(field, JSONField) and getattr(obj, field.name, None) is None
+        }
+        shown = [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in absent]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+        return [(title, options) for title, options in shown if options["fields"]]
 
 
 def as_uuid(text: str) -> UUID | None:
@@ -84,6 +108,11 @@ def amount(measure: str, value: int | None) -> str:
     return f"USD {usd(value)}" if measure == Measure.COST and value is not None else number(value)
 
 
+def measured(measure: str) -> str:
+    """What a meter counts, in words."""
+    return "Money" if measure == Measure.COST else Measure(measure).label
+
+
 def link(model: type[Model], pk: object, text: object) -> SafeString:
     """A link to a row's page."""
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
@@ -92,11 +121,4 @@ def link(model: type[Model], pk: object, text: object) -> SafeString:
 
 def table(headers: list[str], rows: list[list[object]]) -> SafeString:
     """A small table inside a page; its first column is text, the others are figures."""
-    head = mark_safe("".join(format_html("<th>{}</th>", header) for header in headers))  # noqa: S308 - escaped
-    body = mark_safe(  # noqa: S308 - every cell is escaped
-        "".join(
-            format_html("<tr>{}</tr>", mark_safe("".join(format_html("<td>{}</td>", cell) for cell in row)))  # noqa: S308
-            for row in rows
-        )
-    )
-    return format_html('<table class="console-figures"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)
+    return render_to_string("usage/admin/figures.html", {"headers": headers, "rows": rows})

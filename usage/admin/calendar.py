@@ -44,7 +44,7 @@ class CalendarTenantAdmin(TenantAdmin):
         chosen = self.chosen(request, None, object_id)
         tenant: Tenant = chosen.get()
         question = Question(
-            verb="Change calendar of",
+            deed="Change the calendar of {}",
             consequence=f"{tenant} has {tenant.timezone} with months from day {tenant.billing_anchor_day}. The change "
             "takes effect at the end of the running month, in place of one still to come.",
             is_destructive=False,

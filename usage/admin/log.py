@@ -9,15 +9,14 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 
-from plans.charges import Measure
-from tenants.admin.figures import UNKNOWN, column, usd
+from tenants.admin.figures import UNKNOWN, column, number, text, usd
 from tenants.admin.unfolded import display as labelled
-from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, table
-from usage.models import LogStatus, UsageLog, UsageMeter, UsageReservation
+from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table
+from usage.models import Certainty, LogStatus, UsageLog, UsageMeter, UsageReservation
 
 _COLOURS = {
-    LogStatus.COMPLETED: "success", LogStatus.FAILED: "danger", LogStatus.EXPIRED: "warning",
-    LogStatus.REPORT: "info", LogStatus.CORRECTION: "primary",
+    LogStatus.COMPLETED.label: "success", LogStatus.FAILED.label: "danger", LogStatus.EXPIRED.label: "warning",
+    LogStatus.REPORT.label: "info", LogStatus.CORRECTION.label: "primary",
 }  # fmt: skip
 _TOKENS = [
     column("input_tokens", "Input tokens"),
@@ -35,8 +34,8 @@ class UsageLogAdmin(LedgerAdmin):
     """Every booking there ever was."""
 
     list_display = [
-        "recorded_at", "tenant", "task_id", "shown_status", "model_class_id", _TOKENS[0], _TOKENS[3],
-        _UNITS, "unit", _COST, "certainty", "late",
+        "recorded_at", "tenant", text("task_id", "Task"), "shown_status", text("model_class_id", "Class"),
+        "tokens_figure", "units_figure", _COST, "remarks",
     ]  # fmt: skip
     list_filter = [
         ("tenant", AutocompleteSelectFilter), WhenFilter, "status", "certainty", "late",
@@ -64,7 +63,7 @@ class UsageLogAdmin(LedgerAdmin):
             "Story",
             {
                 "fields": [
-                    "status", "reservation", "attempt", "late", "error", "refers_to",
+                    "status", "reservation", "attempt", "remarks", "error", "refers_to",
                     column("latency_ms", "Latency (ms)"), "occurred_at", "recorded_at", "correlation_id", "metadata",
                 ]
             },
@@ -86,8 +85,22 @@ class UsageLogAdmin(LedgerAdmin):
         return queryset.filter(found | Q(pk=row) | Q(reservation_id=row, pk__gte=row) if row else found), False
 
     @labelled(description="Status", ordering="status", label=_COLOURS)
-    def shown_status(self, log: UsageLog) -> tuple[str, str]:
-        return log.status, LogStatus(log.status).label
+    def shown_status(self, log: UsageLog) -> str:
+        return LogStatus(log.status).label
+
+    @display(description="Tokens in / out")
+    def tokens_figure(self, log: UsageLog) -> str:
+        return f"{number(log.input_tokens)} / {number(log.output_tokens)}"
+
+    @display(description="Units")
+    def units_figure(self, log: UsageLog) -> str:
+        return f"{number(log.units)} {log.get_unit_display()}"
+
+    @display(description="Remarks", empty_value="–")
+    def remarks(self, log: UsageLog) -> str | None:
+        late = ["Late"] if log.late else []
+        doubts = [Certainty(log.certainty).label] if log.certainty != Certainty.FINAL else []
+        return ", ".join(late + doubts) or None
 
     @display(description="Reservation")
     def reservation(self, log: UsageLog) -> SafeString | str:
@@ -100,7 +113,7 @@ class UsageLogAdmin(LedgerAdmin):
         lines = zip(log.meters, log.measures, log.charges, log.overruns, log.helds, strict=True)
         rows: list[list[object]] = [
             [
-                link(UsageMeter, meter, Measure(measure).label),
+                link(UsageMeter, meter, measured(measure)),
                 amount(measure, charge),
                 amount(measure, overrun),
                 amount(measure, held),

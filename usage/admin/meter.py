@@ -10,13 +10,17 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 
 from plans.charges import Measure
-from tenants.admin.figures import UNKNOWN
-from usage.admin.base import LedgerAdmin, amount, as_uuid
+from tenants.admin.figures import UNKNOWN, number, usd
+from usage.admin.base import LedgerAdmin, as_uuid
 from usage.models import UsageMeter
 
 _UNITS = {
     Measure.REQUESTS: "requests", Measure.TOKENS: "tokens", Measure.COST: "USD", Measure.SLOTS: "open at once",
 }  # fmt: skip
+
+
+def _figure(meter: UsageMeter, value: int) -> str:
+    return usd(value) if meter.measure == Measure.COST else number(value)
 
 
 class RunningFilter(SimpleListFilter):
@@ -40,8 +44,8 @@ class UsageMeterAdmin(LedgerAdmin):
     """What each tenant used and holds, by measure and period."""
 
     list_display = [
-        "tenant", "about", "period", "period_start", "used_figure", "reserved_figure", "overrun_figure",
-        "limit_figure", "unit",
+        "tenant", "about", "unit", "period", "period_start", "used_figure", "reserved_figure", "overrun_figure",
+        "limit_figure",
     ]  # fmt: skip
     list_filter = [
         ("tenant", AutocompleteSelectFilter), RunningFilter, "measure", "period",
@@ -75,6 +79,8 @@ class UsageMeterAdmin(LedgerAdmin):
         "unit", "used_figure", "reserved_figure", "overrun_figure", "limit_figure", "archived_figure",
     ]  # fmt: skip
 
+    ordering = ["id"]
+
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         # There is an index for a tenant's meters by time; over all tenants the order of the key is the cheap one.
         one_tenant = "tenant__id__exact" in request.GET
@@ -104,20 +110,20 @@ class UsageMeterAdmin(LedgerAdmin):
 
     @display(description="Used", ordering="used")
     def used_figure(self, meter: UsageMeter) -> str:
-        return amount(meter.measure, meter.used)
+        return _figure(meter, meter.used)
 
     @display(description="Held", ordering="reserved")
     def reserved_figure(self, meter: UsageMeter) -> str:
-        return amount(meter.measure, meter.reserved)
+        return _figure(meter, meter.reserved)
 
     @display(description="Overrun", ordering="overrun")
     def overrun_figure(self, meter: UsageMeter) -> str:
-        return amount(meter.measure, meter.overrun)
+        return _figure(meter, meter.overrun)
 
-    @display(description="Limit last enforced", ordering="limit_amount")
+    @display(description="Limit", ordering="limit_amount")
     def limit_figure(self, meter: UsageMeter) -> str:
-        return "none" if meter.limit_amount is None else amount(meter.measure, meter.limit_amount)
+        return "none" if meter.limit_amount is None else _figure(meter, meter.limit_amount)
 
     @display(description="Of this, archived")
     def archived_figure(self, meter: UsageMeter) -> str:
-        return amount(meter.measure, meter.archived)
+        return _figure(meter, meter.archived)

@@ -9,15 +9,15 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 
-from plans.charges import Measure, PeriodKind
-from tenants.admin.figures import column, usd
+from plans.charges import PeriodKind
+from tenants.admin.figures import column, text, usd
 from tenants.admin.unfolded import display as labelled
-from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, table
+from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table
 from usage.models import ReservationStatus, UsageMeter, UsageReservation
 
 _COLOURS = {
-    ReservationStatus.OPEN: "info", ReservationStatus.COMMITTED: "success", ReservationStatus.RELEASED: "default",
-    ReservationStatus.EXPIRED: "warning",
+    ReservationStatus.OPEN.label: "info", ReservationStatus.COMMITTED.label: "success",
+    ReservationStatus.RELEASED.label: "default", ReservationStatus.EXPIRED.label: "warning",
 }  # fmt: skip
 _HELD = column("held_cost", "Held (USD)", usd)
 _BOOKED = column("cost", "Booked (USD)", usd)
@@ -28,7 +28,7 @@ class UsageReservationAdmin(LedgerAdmin):
     """What operations were promised, and what became of it."""
 
     list_display = [
-        "id", "tenant", "task_id", "shown_status", "model_class_id", "user_key",
+        "id", "tenant", text("task_id", "Task"), "shown_status", text("model_class_id", "Class"),
         _HELD, _BOOKED, "expires_at", "ended_at",
     ]  # fmt: skip
     list_filter = [
@@ -72,8 +72,8 @@ class UsageReservationAdmin(LedgerAdmin):
         return queryset.filter(found | Q(pk=reservation) if reservation else found), False
 
     @labelled(description="Status", ordering="status", label=_COLOURS)
-    def shown_status(self, reservation: UsageReservation) -> tuple[str, str]:
-        return reservation.status, ReservationStatus(reservation.status).label
+    def shown_status(self, reservation: UsageReservation) -> str:
+        return ReservationStatus(reservation.status).label
 
     @display(description="Meters")
     def held(self, reservation: UsageReservation) -> SafeString:
@@ -85,7 +85,7 @@ class UsageReservationAdmin(LedgerAdmin):
             ["Meter", "Promised", "Booked"],
             [
                 [
-                    link(UsageMeter, meter, f"{Measure(measure).label}, {PeriodKind(period).label.lower()}"),
+                    link(UsageMeter, meter, f"{measured(measure)}, {PeriodKind(period).label.lower()}"),
                     amount(measure, promised),
                     amount(measure, booked),
                 ]
