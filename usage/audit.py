@@ -19,6 +19,7 @@ from django.db import connection
 
 from tenants import versions
 from usage import audit_queries as sql
+from usage.models import ReservationStatus
 
 _LOG_SLICE = 20_000
 _RESERVATION_SLICE = 5_000
@@ -27,6 +28,8 @@ _VERIFIED_TOGETHER = 1_000
 _RECENT = timedelta(minutes=10)
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
+
+_ENDINGS = (ReservationStatus.COMMITTED, ReservationStatus.RELEASED, ReservationStatus.EXPIRED)
 
 Codes = tuple[str, str, str | None, UUID | None]
 
@@ -129,7 +132,9 @@ def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Repor
         _audit_tenant(tally, tenant, full=full)
     now = _rows(sql.CLOCK)[0][0]
     _audit_reservations(tally, sql.OPEN, chosen, since=_ALWAYS, now=now)
-    _audit_reservations(tally, sql.ENDED, chosen, since=_ALWAYS if full else now - _RECENT, now=now)
+    for ending in _ENDINGS:
+        since = _ALWAYS if full else now - _RECENT
+        _audit_reservations(tally, sql.ENDED, chosen, since=since, now=now, status=ending)
     return Report(
         breaches=tuple(tally.breaches),
         tenants=tally.tenants,
@@ -199,11 +204,11 @@ def _verify(tenant: UUID, ended: Iterable[tuple[Any, ...]], wrong: set[UUID]) ->
 
 
 def _audit_reservations(
-    tally: _Tally, check: str, tenants: list[UUID] | None, *, since: datetime, now: datetime
+    tally: _Tally, check: str, tenants: list[UUID] | None, *, since: datetime, now: datetime, status: str = "OPEN"
 ) -> None:
     """Slice by slice, each one statement, which sees a reservation and its log rows at the same instant."""
     after, after_id = since, _LEAST
-    about = {"tenants": tenants, "now": now, "slice": _RESERVATION_SLICE}
+    about = {"tenants": tenants, "now": now, "status": status, "slice": _RESERVATION_SLICE}
     while rows := _rows(check, {**about, "after": after, "after_id": after_id}):
         for _, reservation, tenant, invariant, expected, found in rows:
             if invariant:

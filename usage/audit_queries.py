@@ -175,6 +175,7 @@ VERIFY = """
 """
 
 # --- reservations, a slice at a time: each is right or wrong by itself --------
+# Its log rows are younger than itself: the partitions before its own are left alone.
 
 # Open ones in the order of their deadlines: I1 of the grant as it was looked at, I5 (no row ends it), I6 (lists of one
 # length), I11. One that is right answers too, without an invariant: it says where the next slice begins.
@@ -203,6 +204,7 @@ OPEN = """
         SELECT 'I5', 'OPEN: no row that ends it', format('%%s at %%s', l.status, date_trunc('second', l.recorded_at))
           FROM usage_usagelog l
          WHERE l.tenant_id = r.tenant_id AND l.reservation_id = r.id
+           AND l.id >= ledger_uuid7_floor(ledger_uuid7_at(r.id))
            AND l.status IN ('COMPLETED', 'FAILED', 'RELEASED', 'EXPIRED') AND l.decision IS NOT NULL
         UNION ALL
         SELECT 'I1', format('used + reserved + amount at most %%s on meter %%s', g.bound->>1, r.meters[g.place]),
@@ -228,12 +230,13 @@ OPEN = """
      ORDER BY r.expires_at, r.id, v.invariant
 """
 
-# Ended ones in the order of their ends: I5. A row that ends a reservation carries its decision; a fact that names a
-# released one has none.
+# Those with one kind of end, in the order of their ends: I5. A row that ends a reservation carries its decision; a fact
+# that names a released one has none.
 ENDED = """
     WITH ended AS (
         SELECT id, tenant_id, status, ended_at FROM usage_usagereservation
-         WHERE status <> 'OPEN' AND (ended_at, id) > (%(after)s, %(after_id)s) AND ended_at <= %(now)s
+         WHERE status = %(status)s AND status <> 'OPEN'
+           AND (ended_at, id) > (%(after)s, %(after_id)s) AND ended_at <= %(now)s
            AND (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY(%(tenants)s::uuid[]))
          ORDER BY ended_at, id LIMIT %(slice)s
     )
@@ -250,7 +253,8 @@ ENDED = """
                count(*) FILTER (WHERE l.status = 'RELEASED') AS released,
                count(*) FILTER (WHERE l.status = 'EXPIRED') AS expired
           FROM usage_usagelog l
-         WHERE l.tenant_id = r.tenant_id AND l.reservation_id = r.id AND l.decision IS NOT NULL
+         WHERE l.tenant_id = r.tenant_id AND l.reservation_id = r.id
+           AND l.id >= ledger_uuid7_floor(ledger_uuid7_at(r.id)) AND l.decision IS NOT NULL
       ) e
      ORDER BY r.ended_at, r.id
 """
