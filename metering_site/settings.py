@@ -112,6 +112,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "metering_site.formats"
 
 
 # --- PostgreSQL: the only authority -------------------------------------------
@@ -221,7 +222,13 @@ AUTH_PASSWORD_VALIDATORS = [
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collecting step
 WHITENOISE_MAX_AGE = 3600
-UNFOLD = {"SITE_TITLE": "Metering", "SITE_HEADER": "Metering"}
+LOGIN_REDIRECT_URL = "admin:index"
+UNFOLD = {
+    "SITE_TITLE": "Metering",
+    "SITE_HEADER": "Metering",
+    "SITE_SUBHEADER": "Times are UTC",
+    "SITE_URL": None,  # there is no other site to go back to
+}
 
 # --- Security -----------------------------------------------------------------
 # HTTPS=false is for a stack on one machine; everywhere else a browser must never send a cookie in the clear.
