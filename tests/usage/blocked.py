@@ -28,12 +28,29 @@ def begin(call: Callable[[], T]) -> Future[T]:
 
 def wait_for(*calls: Future[T]) -> None:
     """Return once each of the calls waits for this session; fail where one ended without."""
+    while len(_waiting()) < len(calls):
+        for each in calls:
+            assert not each.done(), f"it did not have to wait: {each}"
+
+
+def wait_for_session() -> int:
+    """Return once a session, of whatever process, waits for this one; its backend's id."""
+    while not (found := _waiting()):
+        pass
+    return found[0]
+
+
+def wait_for_end(backend: int) -> None:
+    """Return once a backend has ended its work and gone, as it does after its client was killed."""
+    while _column("SELECT pid FROM pg_stat_activity WHERE pid = %s", backend):
+        pass
+
+
+def _waiting() -> list[int]:
+    return _column("SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+
+
+def _column(query: str, *parameters: int) -> list[int]:
     with connection.cursor() as cursor:
-        waiting = 0
-        while waiting < len(calls):
-            for each in calls:
-                assert not each.done(), f"it did not have to wait: {each}"
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-            )
-            waiting = cursor.fetchone()[0]
+        cursor.execute(query, parameters)
+        return [row[0] for row in cursor.fetchall()]

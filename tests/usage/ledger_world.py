@@ -125,6 +125,10 @@ class Books:
         ati_id = f"T{uuid4().hex[:12]}".upper()
         return cls.of(Tenant.objects.create(ati_id=ati_id, name=ati_id).id)
 
+    def task(self) -> dict[str, Any]:
+        """What tells another process which books these are, see `workers`."""
+        return {"tenant": str(self.tenant), "at": self.at.isoformat()}
+
     # --- calls
 
     def bind(self, charges: Iterable[Charge]) -> tuple[BoundCharge, ...]:
