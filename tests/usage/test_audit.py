@@ -129,8 +129,8 @@ TAMPERED: dict[str, tuple[str, set[str]]] = {
         {"I2", "I4", "I5"},
     ),
     "a reservation ended twice": (
-        "INSERT INTO usage_usagelog SELECT (jsonb_populate_record(l, jsonb_build_object('id', ledger_uuid7(clock_timestamp()),"
-        " 'meters', '{}'::text[], 'charges', '{}'::int[], 'overruns', '{}'::int[]))).*"
+        "INSERT INTO usage_usagelog SELECT (jsonb_populate_record(l, jsonb_build_object("
+        "'id', ledger_uuid7(clock_timestamp()), 'meters', '{}'::text[], 'charges', '{}'::int[], 'overruns', '{}'::int[]))).*"
         " FROM usage_usagelog l WHERE reservation_id = %(expired)s",
         {"I5"},
     ),

@@ -68,7 +68,10 @@ def test_the_command_says_that_all_is_right(acme: Company) -> None:
     assert json.loads(command("--tenant", "ACME", "--full", "--json"))["breaches"] == []
 
 
-def test_the_command_shows_each_breach_and_fails(acme: Company, rival: Company) -> None:
+def test_the_command_shows_each_breach_and_fails(
+    acme: Company, rival: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     work(Books.of(acme.tenant.id), 1)
     run("UPDATE usage_usagemeter SET used = used + 1 WHERE measure = 'UNITS'")
     out = StringIO()
