@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from enforcement.answers import Binding, Shaped
 from enforcement.decisions import GATE_CODES, MeterState, meter_states
 from plans import pricing
 from plans.charges import PeriodKind
@@ -74,8 +75,8 @@ class Explanation:
     task: str | None
     versions: Versions
     gates: list[Gate]
-    binding: Mapping[str, Any] | None
-    shaped: list[Mapping[str, Any]]
+    binding: Binding | None
+    shaped: list[Shaped]
 
 
 def explain(decision_id: UUID, kept: Decided) -> Explanation:
@@ -92,7 +93,7 @@ def explain(decision_id: UUID, kept: Decided) -> Explanation:
         task=kept.task,
         versions=Versions(catalogue=catalogue, keys=keys, tenant=tenant),
         gates=[*_first(kept, code), *(_metered(kept) if code == Code.OK else _refusing(kept, code))],
-        binding=kept.binding,
+        binding=cast("Binding | None", kept.binding),
         shaped=list(kept.stored.get("shaped", [])) if code == Code.OK else [],
     )
 

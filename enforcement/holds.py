@@ -1,12 +1,12 @@
 """A reservation as it stands: what it took from which meter, and what of that is left."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+from enforcement.answers import Amount, Params, Scope
 from enforcement.decisions import MeterState, meter_states
 from enforcement.settlement import started_at
-from plans.charges import Measure
+from plans.charges import Measure, PeriodKind
 from plans.pricing import usd
 from usage.answers import Instant, Usd
 from usage.ledger import readings_of
@@ -19,16 +19,16 @@ _SCOPE = ("scope", "feature", "task", "user", "measure", "unit", "period")
 class Hold:
     """What a reservation took from one meter: held at first, booked since, and still held."""
 
-    scope: str
+    scope: Scope
     feature: str | None
     task: str | None
     user: str | None
     measure: Measure
     unit: str
-    period: str
-    amount: int | Usd
-    booked: int | Usd
-    left: int | Usd
+    period: PeriodKind
+    amount: Amount
+    booked: Amount
+    left: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class ReservationNow:
     user: str | None
     feature: str
     task: str
-    params: dict[str, Any]
+    params: Params
     holds: list[Hold]
     cost: Usd | None
     metadata: dict[str, str] | None

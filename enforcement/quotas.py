@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from enforcement import settlement
+from enforcement.answers import Quota
 from enforcement.decisions import MeterState, meter_states
 from plans import charges, entitlements, policies
 from plans.charges import Charge, Measure, PeriodKind
@@ -17,8 +18,6 @@ from usage import meters, queries
 from usage.answers import Instant
 from usage.ledger import Reading
 from usage.models import UsageMeter
-
-Quota = Mapping[str, Any]
 
 # The permit's parameter that each cap bounds.
 _CAPS = {
@@ -97,14 +96,18 @@ def entitled_to(tenant: TenantFacts, user: str | None, now: datetime) -> Entitle
                 unit=feature.unit,
                 enabled=feature.code in enabled,
                 on_failure=feature.on_failure,
-                quotas=[state.quota() for state in states if _feature_of(catalogue, state) == feature],
+                quotas=[_quota(state) for state in states if _feature_of(catalogue, state) == feature],
             )
             for feature in catalogue.features.values()
         ],
         tasks=[_task(entitled, task, user) for task in tasks],
-        quotas=[state.quota() for state in states if _feature_of(catalogue, state) is None],
+        quotas=[_quota(state) for state in states if _feature_of(catalogue, state) is None],
         as_of=now.replace(microsecond=0),
     )
+
+
+def _quota(state: MeterState) -> Quota:
+    return cast("Quota", state.quota())
 
 
 def _feature_of(catalogue: Catalogue, meter: MeterState) -> FeatureTerms | None:
@@ -162,7 +165,7 @@ class Limits:
         gate, limit, is_enforced, rule = self._limit(task, row)
         measure = Measure(row.measure)
         unit = {Measure.COST: "USD", Measure.UNITS: catalogue.features[feature].unit if feature else None}
-        return MeterState(
+        state = MeterState(
             user=row.user_key,
             feature=row.feature_id,
             task=row.task_id,
@@ -176,7 +179,8 @@ class Limits:
             enforced=is_enforced,
             amount=0,
             reading=Reading(row.used, row.reserved, row.overrun),
-        ).quota()
+        )
+        return _quota(state)
 
     def _limit(self, task: str, row: UsageMeter) -> tuple[Any, ...]:
         if (task, row.user_key) not in self._found:

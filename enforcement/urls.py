@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enforcement import events, reads, views
+from enforcement import events, reads, schema, views
 
 urlpatterns = [
     path("enforce", views.EnforceView.as_view(), name="enforce"),
@@ -19,3 +19,5 @@ urlpatterns = [
     path("entitlements", reads.EntitlementsView.as_view(), name="entitlements"),
     path("usage/meters", reads.MetersView.as_view(), name="usage-meters"),
 ]
+
+schema.describe()

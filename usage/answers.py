@@ -13,7 +13,7 @@ from usage.models import Certainty, Denial, LogStatus, UsageLog
 Entry = TypeVar("Entry")
 
 Instant = Annotated[datetime, Meta(tz=True)]
-Usd = Annotated[str, Meta(pattern=r"^-?[0-9]+\.[0-9]{2,9}$", examples=["0.0324"])]
+Usd = Annotated[str, Meta(pattern=r"^-?[0-9]+\.[0-9]{2,9}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,7 +201,9 @@ def denials_by(
     )
     columns = {name: column for name, column in GROUP_COLUMNS.items() if name in ("user", "feature", "task")}
     key = _key(group_by, "last_at", starts, columns)
-    return list(rows.order_by().values(key=key).annotate(denials=Sum("count"))[:most])
+    counted = rows.order_by().values(key=key).annotate(denials=Sum("count"))
+    # Without a column to group by, nothing at all would still be one row.
+    return list(counted.filter(denials__gt=0)[:most])
 
 
 def _key(group_by: str, at: str, starts: Iterable[datetime], columns: Mapping[str, str]) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from tests.cast import Company, make_key, make_tenant
 from tests.enforcement.api import Api, fields_of
 from tests.enforcement.rules import limit
 from usage.models import UsageLog
+from usage.summaries import GROUPS
 
 LISTS = ["/usage/logs", "/denials"]
 READS = [*LISTS, "/usage/summary"]
@@ -222,6 +223,15 @@ def test_sums_count_operations_tokens_money_and_refusals(api: Api, acme: Company
         "totals",
     }
     assert summary(api, group_by="api_code", **{"from": since}).keys() == {None, "totals"}
+
+
+@pytest.mark.parametrize("group_by", GROUPS)
+def test_where_nothing_happened_there_is_nothing_to_sum(group_by: str, api: Api, acme: Company) -> None:
+    since = text(NOW - timedelta(days=1))
+    assert summary(api, group_by=group_by, **{"from": since}).keys() == {"totals"}
+    refuse(api, "ACME")
+    book(api, "ACME")
+    assert summary(api, group_by=group_by, **{"from": since})["totals"]["denials"] == 1
 
 
 def test_a_cost_that_is_not_known_is_null_and_counted(api: Api, acme: Company) -> None:
