@@ -130,8 +130,8 @@ TAMPERED: dict[str, tuple[str, set[str]]] = {
     ),
     "a reservation ended twice": (
         "INSERT INTO usage_usagelog SELECT (jsonb_populate_record(l, jsonb_build_object("
-        "'id', ledger_uuid7(clock_timestamp()), 'meters', '{}'::text[], 'charges', '{}'::int[], 'overruns', '{}'::int[]))).*"
-        " FROM usage_usagelog l WHERE reservation_id = %(expired)s",
+        "'id', ledger_uuid7(clock_timestamp()), 'meters', '{}'::text[], 'charges', '{}'::int[],"
+        " 'overruns', '{}'::int[]))).* FROM usage_usagelog l WHERE reservation_id = %(expired)s",
         {"I5"},
     ),
     "an open one has an end": (
