@@ -389,10 +389,16 @@ BEGIN
                 w.totals[i] := GREATEST(w.totals[i], r.totals[i]);
             END IF;
         END LOOP;
-        -- A part that was not said again stays within its whole.
-        w.totals[2] := LEAST(w.totals[2], w.totals[1] - COALESCE(p_totals[3], 0));
-        w.totals[3] := LEAST(w.totals[3], w.totals[1] - w.totals[2]);
-        w.totals[5] := LEAST(w.totals[5], w.totals[4]);
+        -- A part that was not said again, or is of an earlier report, stays within its whole.
+        IF p_totals[2] IS NULL OR p_kind = 'REPORT' THEN
+            w.totals[2] := LEAST(w.totals[2], w.totals[1] - COALESCE(p_totals[3], 0));
+        END IF;
+        IF p_totals[3] IS NULL OR p_kind = 'REPORT' THEN
+            w.totals[3] := LEAST(w.totals[3], w.totals[1] - w.totals[2]);
+        END IF;
+        IF p_totals[5] IS NULL OR p_kind = 'REPORT' THEN
+            w.totals[5] := LEAST(w.totals[5], w.totals[4]);
+        END IF;
         IF v_unknown THEN
             w.certainty := 'UNKNOWN';
         END IF;
@@ -426,6 +432,9 @@ BEGIN
         v_cost := GREATEST(v_cost, r.cost);
     END IF;
     w.cost := CASE WHEN v_cost IS NOT NULL THEN LEAST(v_cost, 1000000000000000) END;  -- LEAST passes over NULL
+    IF v_counted AND w.cost IS NULL AND w.certainty = 'FINAL' THEN
+        w.certainty := 'ESTIMATED';  -- nobody knows what it cost: not the last word
+    END IF;
 
     FOR i IN 1 .. cardinality(r.meters) LOOP
         v_booked := r.booked[i];
@@ -836,10 +845,10 @@ BEGIN
         IF v_prints ? v_id::text THEN
             v_outcome := CASE WHEN COALESCE(v_prints->>v_id::text, v_print) = v_print THEN 'TWIN' ELSE 'CONFLICT' END;
         ELSIF v_id IS NOT NULL THEN
-            SELECT * INTO r FROM usage_usagereservation
-             WHERE tenant_id = p_tenant AND id = v_id AND (p_user IS NULL OR user_key = p_user);
+            SELECT * INTO r FROM usage_usagereservation WHERE tenant_id = p_tenant AND id = v_id;
             IF FOUND THEN
                 v_outcome := CASE
+                    WHEN r.user_key IS DISTINCT FROM COALESCE(p_user, r.user_key) THEN 'MISSING'  -- another's
                     WHEN r.status IN ('OPEN', 'EXPIRED') THEN 'COMMIT'
                     WHEN r.status = 'RELEASED' THEN 'FACT'
                     WHEN encode(r.end_fingerprint, 'hex') = v_print THEN 'DUPLICATE'
