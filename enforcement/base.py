@@ -7,18 +7,26 @@ from typing import Any, ClassVar, TypeVar
 import orjson
 from django.http import HttpResponse
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from enforcement import errors
 from tenants import authentication
 from tenants.authentication import Caller
+from tenants.facts import TenantUnknown
 from tenants.models import Scope
-from tenants.views import CallerView, caller_of, credentials_of, json_answer
+from tenants.views import CallerView, ScopeMissing, caller_of, credentials_of, json_answer
 from usage.ledger import Stale
+from usage.measures import BadUsage
 
 T = TypeVar("T")
 
 KIB = 1024
 _TRIES = 10
+# Why a request is turned away before any ledger call could confirm what that rests on.
+REFUSALS = (
+    ScopeMissing, TenantUnknown, BadUsage, errors.Invalid, errors.Unknown, errors.Malformed, errors.KeyMissing,
+    errors.TooLarge,
+)  # fmt: skip
 
 
 class LedgerView(CallerView):
@@ -27,32 +35,60 @@ class LedgerView(CallerView):
     scope = Scope.ENFORCE
     is_confirmed_by_ledger = True
     most_bytes: ClassVar[int] = 256 * KIB
+    is_admitted = False  # whether the caller was told who it is
+    is_fresh = False  # whether snapshots were compared with the database in this request
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - DRF's own signature
+        APIView.initial(self, request, *args, **kwargs)  # the scope is asked for in `decide`
+        self.is_admitted = True
 
     def body(self, request: Request) -> bytes:
         """The body as sent. Raises TooLarge."""
-        sent = request.META.get("CONTENT_LENGTH") or "0"
+        sent = request.META.get("CONTENT_LENGTH") or ""
         if sent.isdigit() and int(sent) > self.most_bytes:
             raise errors.TooLarge(self.most_bytes)
-        raw = request._request.body
+        # Django takes a body without a length for an empty one; one in chunks ends itself where the server says so.
+        is_chunked = not sent and request.META.get("wsgi.input_terminated")
+        source = request.META["wsgi.input"] if is_chunked else request._request
+        raw: bytes = source.read(self.most_bytes + 1)
         if len(raw) > self.most_bytes:
             raise errors.TooLarge(self.most_bytes)
         return raw
 
-    def settle(self, request: Request, act: Callable[[Caller, datetime], T]) -> T:
+    def decide(self, request: Request, act: Callable[[Caller, datetime], T]) -> T:
         """What `act` answers once the configuration it relied on has stood still for the call.
 
-        Decided again with the database's clock and fresh snapshots, the caller included, as often as it moved.
-        Raises Restless.
+        Decided again with the database's clock and fresh snapshots, the caller included, as often as it moved; and
+        once more where it refuses to act at all, which no ledger call has confirmed. Raises Restless.
         """
         caller, now = caller_of(request), datetime.now(UTC)
         for _ in range(_TRIES):
             try:
+                self.require_scope(caller)
                 return act(caller, now)
             except Stale as stale:
                 now = stale.now
                 caller = authentication.resolve(credentials_of(request), now=now, fresh=False)
-                self.require_scope(caller)
+            except REFUSALS:
+                if self.is_fresh:
+                    raise
+                now, caller = self._refreshed(request)
         raise errors.Restless("The configuration is changing right now. Try again shortly.")
+
+    def _refreshed(self, request: Request) -> tuple[datetime, Caller]:
+        """The database's clock, and the caller as its snapshots compared with the database have it."""
+        self.is_fresh = True
+        now = authentication.refresh(credentials_of(request))
+        return now, authentication.resolve(credentials_of(request), now=now, fresh=False)
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # a plain answer will do
+        """A body that cannot be read is refused too: to a caller that may call, told by query."""
+        if isinstance(exc, REFUSALS) and self.is_admitted and not self.is_fresh:
+            try:
+                self.require_scope(self._refreshed(self.request)[1])
+            except (authentication.Unauthenticated, ScopeMissing) as first:
+                exc = first
+        return super().handle_exception(exc)
 
     def batch(self, results: Sequence[Mapping[str, Any] | Exception | None]) -> HttpResponse:
         """The answer of every batch form: status and body of each item in order, a problem where it failed."""

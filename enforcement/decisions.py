@@ -84,10 +84,9 @@ class MeterState:
         """Whether the amount is more than the whole limit."""
         return self.limit is not None and self.amount > self.limit
 
-    def urgency(self) -> tuple[bool, float, int]:
-        """Of several that bind, the largest is named: what fits never, then what resets last, then gate order."""
-        until = self.resets_at.timestamp() if self.resets_at else 0.0
-        return self.fits_never, until, -_GATE_ORDER[self.gate]
+    def urgency(self) -> tuple[float, int]:
+        """Of several that bind, the largest is named: what resets last (SLOTS at once), then gate order."""
+        return self.resets_at.timestamp() if self.resets_at else 0.0, -_GATE_ORDER[self.gate]
 
     def quota(self, held: int = 0) -> dict[str, Any]:
         """The quota object of the API, `held` added to what is reserved."""
@@ -116,6 +115,8 @@ class MeterState:
 
     def message(self) -> str:
         """Why it refuses, in words: what was asked, what is left, of what, and when that changes."""
+        if self.measure == Measure.SLOTS and self.limit == 0:
+            return "No reservation may be open here: the concurrency limit is 0."
         if self.measure == Measure.SLOTS:
             return (
                 f"{self.reading.reserved:,} reservations are open and {self.limit:,} may be at once. "
@@ -123,7 +124,7 @@ class MeterState:
             )
         subject = self.task or self.feature or "All features"
         if self.user is not None:
-            subject = f"{subject} for user {self.user}"
+            subject = f"{subject} for this user"
         if self.measure == Measure.COST:
             asked, left, limit = (f"USD {pricing.usd(n)}" for n in (self.amount, self.remaining, self.limit or 0))
         else:
@@ -133,10 +134,8 @@ class MeterState:
         never = " It is more than the whole limit: ask for less." if self.fits_never else ""
         return f"{subject}: {asked} asked, {left} left of {limit} {_PERIOD_WORDS[self.period]}{resets}.{never}"
 
-    def retry_after(self, now: datetime) -> int | None:
-        """Seconds after which the same ask may fit; None where it never does."""
-        if self.fits_never:
-            return None
+    def retry_after(self, now: datetime) -> int:
+        """Seconds after which the meter starts again at zero, or may have a free slot."""
         if self.resets_at is None:
             return 1
         return max(1, int((self.resets_at - now).total_seconds()) + 1)
@@ -238,8 +237,9 @@ class Decision:
         }
         if binding is not None:
             body["binding"] = binding.binding()
-            body["retryable"] = self.code in _RETRYABLE and not binding.fits_never
-            body["retry_after_seconds"] = binding.retry_after(self.now)
+            never = any(each.enforced and each.binds and each.fits_never for each in self.states)
+            body["retryable"] = self.code in _RETRYABLE and not never
+            body["retry_after_seconds"] = None if never else binding.retry_after(self.now)
         if self.status is not None:
             body["status"] = self.status
         return body

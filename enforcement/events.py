@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,26 +13,26 @@ from rest_framework.request import Request
 
 from enforcement import errors, settlement
 from enforcement.base import KIB, LedgerView
-from enforcement.gatekeeper import task_of, tenant_of, user_of
+from enforcement.gatekeeper import basis_of, confirm_caller, task_of, tenant_of, user_of
 from enforcement.wire import EventBody, convert, parse
 from plans import charges, entitlements, policies
 from plans.charges import Measure, PeriodKind
 from plans.models import TaskKind
 from plans.terms import Entitlements, TaskTerms
 from tenants.authentication import Caller
+from tenants.facts import TenantFacts
 from tenants.models import EnforcementMode, Scope
 from tenants.views import json_answer, note
 from usage import ledger, meters
 from usage.ledger import Answer, Event, Fact, Outcome
 from usage.measures import BadUsage
+from usage.models import Certainty
 
 _OLDEST = timedelta(days=35)
 _NEWEST = timedelta(minutes=5)
 _MOST = 500
-_CLOUD_EVENT = "application/cloudevents+json"
+_LONGEST_LIFE = timedelta(days=7)
 _CLOUD_EVENTS = "application/cloudevents-batch+json"
-
-Placed = tuple[int, dict[str, Any] | Exception]
 
 
 class CloudEvent(msgspec.Struct):
@@ -60,10 +61,12 @@ class EventsView(LedgerView):
         bodies: list[tuple[int, EventBody]] = []
         for place, item in enumerate(sent):
             try:
-                bodies.append((place, _event(item, is_cloud="cloudevents" in (request.content_type or ""))))
+                bodies.append((place, _event(item, is_cloud="cloudevents" in (request.content_type or "").lower())))
             except errors.Invalid as error:
                 results[place] = error
-        for place, result in self.settle(request, lambda caller, now: record(caller, bodies, now)):
+        done: dict[int, dict[str, Any] | Exception] = {}
+        self.decide(request, lambda caller, now: record(caller, bodies, now, done))
+        for place, result in done.items():
             results[place] = result
         note(request, code=f"events:{len(sent)}")
         if is_list:
@@ -104,24 +107,37 @@ def _event(item: object, *, is_cloud: bool) -> EventBody:
     return event
 
 
-def record(caller: Caller, bodies: Sequence[tuple[int, EventBody]], now: datetime) -> list[Placed]:
-    """Books events, grouped by tenant: one transaction each. An item that cannot be fails alone. Raises Stale."""
-    results: list[Placed] = []
+def record(
+    caller: Caller, bodies: Sequence[tuple[int, EventBody]], now: datetime, done: dict[int, dict[str, Any] | Exception]
+) -> None:
+    """Books events, grouped by tenant: one transaction each. An item that cannot be fails alone. Raises Stale.
+
+    `done` receives the result of each place; those it has already are not booked again.
+    """
     groups: defaultdict[UUID, list[tuple[int, EventBody, Event]]] = defaultdict(list)
+    terms: dict[UUID, Entitlements] = {}
     for place, body in bodies:
+        if place in done and not isinstance(done[place], Exception):
+            continue
         try:
-            tenant, event = _prepared(caller, body, now)
-            groups[tenant].append((place, body, event))
+            tenant = _tenant_of(caller, body)
+            if tenant.id not in terms:
+                terms[tenant.id] = entitlements.of(tenant.id, now)
+            event = _prepared(caller, terms[tenant.id], body)
+            groups[tenant.id].append((place, body, event))
         except (errors.Invalid, errors.Unknown, BadUsage) as error:
-            results.append((place, error))
-    basis = settlement.basis_of(caller, entitlements.catalogue())
-    if results and not groups:  # what the catalogue or the tenants refused is confirmed like any other refusal
-        ledger.confirm(UUID(int=0), basis, key=None, asked="")
-    for tenant, group in groups.items():
-        answers = ledger.record(tenant, basis, [event for _, _, event in group], user=caller.user_key)
+            done[place] = error
+    if not groups:
+        confirm_caller(caller)
+    for tenant_id, group in groups.items():
+        basis = basis_of(caller, terms[tenant_id])
+        for _, body, event in group:
+            if body.occurred_at is None and event.fact is not None:
+                since, until = meters.window(event.fact.charges, basis.since, basis.until)
+                basis = replace(basis, since=since, until=until)
+        answers = ledger.record(tenant_id, basis, [event for _, _, event in group], user=caller.user_key)
         for (place, body, _), answer in zip(group, answers, strict=True):
-            results.append((place, _answered(body, answer)))
-    return results
+            done[place] = _answered(body, answer)
 
 
 def _answered(body: EventBody, answer: Answer) -> dict[str, Any] | Exception:
@@ -133,27 +149,32 @@ def _answered(body: EventBody, answer: Answer) -> dict[str, Any] | Exception:
     return {"id": body.id, "status": answer.outcome, "log_id": answer.id}
 
 
-def _prepared(caller: Caller, body: EventBody, now: datetime) -> tuple[UUID, Event]:
+def _tenant_of(caller: Caller, body: EventBody) -> TenantFacts:
     if caller.has_bad_ati_token:
         raise errors.Unknown("X-ATI-Token does not authenticate: book this with the service key alone.")
     tenant = tenant_of(caller, body.tenant)
     if tenant is None:
         raise errors.Invalid("tenant", "This key may act for any tenant: say whose usage it is.")
+    return tenant
+
+
+def _prepared(caller: Caller, entitled: Entitlements, body: EventBody) -> Event:
     user = user_of(caller, body.user)
-    at = _occurred_at(body, now)
-    entitled = entitlements.of(tenant.id, at)
+    at = _occurred_at(body, entitled.now)
     end = settlement.ending(body, entitled.catalogue, _priced_at(body, at))
     fact = None
     if body.task is not None or body.feature is not None:
         task = task_of(entitled.catalogue, body.task, body.feature)
-        fact = _fact(entitled, task, user, body, at)
+        fact, is_sure = _fact(entitled, task, user, body, at)
+        end = end if is_sure else replace(end, certainty=Certainty.ESTIMATED)
     elif body.reservation_id is None:
         raise errors.Invalid("task", "Say which task or feature the usage is of, or which reservation it commits.")
-    canonical = msgspec.to_builtins(body) | {"tenant": str(tenant.id), "user": user}
-    return tenant.id, Event(
+    tenant = entitled.tenant.facts.id
+    canonical = settlement.said(body, settlement.totals_of(body)) | {"tenant": str(tenant), "user": user}
+    return Event(
         source=body.source or "",
         event_id=body.id or "",
-        fingerprint=ledger.fingerprint("event", tenant.id, canonical),
+        fingerprint=ledger.fingerprint("event", tenant, canonical),
         reservation=body.reservation_id,
         end=end,
         fact=fact,
@@ -163,34 +184,45 @@ def _prepared(caller: Caller, body: EventBody, now: datetime) -> tuple[UUID, Eve
 def _occurred_at(body: EventBody, now: datetime) -> datetime:
     if body.occurred_at is None:
         return now
-    at = body.occurred_at.astimezone(UTC)
-    if not now - _OLDEST < at < now + _NEWEST:
+    if not now - _OLDEST < body.occurred_at < now + _NEWEST:
         raise errors.Invalid("occurred_at", "It must lie within the last 35 days, and at most 5 minutes ahead.")
-    return at
+    return body.occurred_at.astimezone(UTC)
 
 
 def _priced_at(body: EventBody, at: datetime) -> datetime:
-    return settlement.started_at(body.reservation_id) if body.reservation_id else at
+    """When a reservation it names was made, where that can be: an id from elsewhere carries no such time."""
+    if body.reservation_id is None:
+        return at
+    made = settlement.started_at(body.reservation_id)
+    return made if at - _OLDEST - _LONGEST_LIFE < made <= at else at
 
 
-def _fact(entitled: Entitlements, task: TaskTerms, user: str | None, body: EventBody, at: datetime) -> Fact:
-    """Usage on the meters that were running when it occurred. It is booked whatever the limits say."""
+def _fact(
+    entitled: Entitlements, task: TaskTerms, user: str | None, body: EventBody, at: datetime
+) -> tuple[Fact, bool]:
+    """Usage on the meters that were running when it occurred, booked whatever the limits say; and whether its
+    price is sure: an LLM call that names neither model nor class is taken for one of the task's default class.
+    """
     feature = entitled.catalogue.features[task.feature]
     charged = [
         each
         for each in charges.of(entitled, task, user, settlement.NOTHING, EnforcementMode.ENFORCE)
         if each.period != PeriodKind.MINUTE and each.measure not in (Measure.REQUESTS, Measure.SLOTS)
     ]
-    model_class = body.model_class if task.kind == TaskKind.LLM else None
-    _, rates = policies.price(entitled, task, model_class, 0, 0, 0)
-    return Fact(
+    model_class = body.model_class
+    if task.kind == TaskKind.LLM and model_class is None:
+        promise = entitled.plan.tasks.get(task.code) if entitled.plan else None
+        model_class, _ = policies.choose_class(entitled, promise, None, enforced=False)
+    tokens_in = settlement.totals_of(body).input_tokens or 0
+    fact = Fact(
         user_key=user,
         feature=task.feature,
         task=task.code,
-        model_class=model_class,
+        model_class=model_class if task.kind == TaskKind.LLM else None,
         plan=entitled.plan.id if entitled.plan else None,
         unit=feature.unit,
-        rates=rates,
+        rates=policies.rates(replace(entitled, now=at), task, model_class, tokens_in),
         charges=meters.bind(entitled.tenant.facts, charged, at),
         occurred_at=at,
     )
+    return fact, task.kind == TaskKind.API or body.model is not None or body.model_class is not None

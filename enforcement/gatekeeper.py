@@ -78,6 +78,8 @@ def enforce_batch(caller: Caller, asks: Sequence[tuple[str, Ask]], *, now: datet
                 waiting[prepared.tenant].append((place, prepared, prepared.reservation))
         except (Invalid, Unknown, KeyConflict) as error:
             results[place] = error
+    if not waiting:
+        confirm_caller(caller)
     for tenant, items in waiting.items():
         for place, result in _reserve_together(tenant, items, now):
             results[place] = result
@@ -132,6 +134,26 @@ def check(caller: Caller, ask: Ask, *, now: datetime) -> Decision:
     )
 
 
+def basis_of(caller: Caller, entitled: Entitlements) -> Basis:
+    """What an answer relies on that was decided by these entitlements for this caller.
+
+    Raises Stale where the snapshot of the tenant's tokens and that of its terms are not of the same number.
+    """
+    if caller.numbers.tenant not in (None, entitled.tenant.number):
+        raise ledger.Stale(versions.refresh(entitled.tenant.facts.id))
+    return Basis(
+        numbers=Numbers(entitled.catalogue.number, caller.numbers.keys, entitled.tenant.number),
+        since=entitled.valid_from,
+        until=min(entitled.valid_until, caller.until) if caller.until else entitled.valid_until,
+    )
+
+
+def confirm_caller(caller: Caller) -> Answer:
+    """Confirms the credential alone, for an answer that reached no meter. Raises Stale."""
+    basis = Basis(numbers=caller.numbers, since=entitlements.EVER[0], until=caller.until or entitlements.EVER[1])
+    return ledger.confirm(caller.tenant or _NOWHERE, basis, key=None, asked="")
+
+
 def tenant_of(caller: Caller, named: str | None) -> TenantFacts | None:
     """The tenant a caller acts for: its own, or the one it names. None where it names none and has none.
 
@@ -171,6 +193,8 @@ def task_of(catalogue: Catalogue, task: str | None, feature: str | None) -> Task
             raise Invalid("feature", f"{task} belongs to {found.feature}, not to {feature}.")
         return found
     candidates = catalogue.tasks_of(feature or "")
+    if not candidates:
+        raise Invalid("feature", f"{feature} has no task yet.")
     if len(candidates) != 1:
         raise Invalid("task", f"{feature} has several tasks, name one: {', '.join(candidates)}.")
     return catalogue.tasks[candidates[0]]
@@ -184,14 +208,7 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
     assert tenant is not None  # noqa: S101 - just checked
     user = user_of(caller, ask.user)
     entitled = entitlements.of(tenant.id, now)
-    if caller.numbers.tenant not in (None, entitled.tenant.number):
-        versions.refresh(tenant.id)  # the snapshot of tokens or that of terms is behind
-        raise ledger.Stale(now)
-    basis = Basis(
-        numbers=Numbers(entitled.catalogue.number, caller.numbers.keys, entitled.tenant.number),
-        since=entitled.valid_from,
-        until=min(entitled.valid_until, caller.until) if caller.until else entitled.valid_until,
-    )
+    basis = basis_of(caller, entitled)
     asked = ledger.fingerprint("enforce", tenant.id, {**ask.body, "user": user})
     start = Prepared(
         tenant=tenant.id, ati_id=tenant.ati_id, basis=basis, user_key=user, task=None, asked=asked, stored={}
@@ -200,11 +217,15 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
         task = task_of(entitled.catalogue, ask.task, ask.feature)
         _require_class(entitled.catalogue, ask.wants.model_class)
         return _through_the_gates(replace(start, task=task), entitled, task, ask, key)
-    except (Invalid, policies.EstimateMissing) as error:
-        # The refusal of a request rests on the catalogue too: it is confirmed like any other.
-        ledger.confirm(tenant.id, basis, key=None, asked=asked)
+    except (Invalid, policies.EstimateMissing, pricing.PriceOutOfBounds) as error:
+        # The refusal of a request rests on the catalogue too: it is confirmed, and a replay answered first.
+        answer = ledger.confirm(tenant.id, basis, key=key or None, asked=asked)
+        if answer.outcome != Outcome.CONFIRMED:
+            return _replayed(answer)
         if isinstance(error, policies.EstimateMissing):
             raise Invalid(error.field, str(error)) from None
+        if isinstance(error, pricing.PriceOutOfBounds):
+            raise Invalid("estimate", "It costs more than one operation can: ask for less.") from None
         raise
 
 
@@ -215,8 +236,7 @@ def _require_class(catalogue: Catalogue, model_class: str | None) -> None:
 
 def _nobody(caller: Caller, now: datetime) -> Decision:
     """Who the call is for cannot be told: nothing is recorded, for there is nobody to record it for."""
-    basis = Basis(numbers=caller.numbers._replace(tenant=None), since=entitlements.EVER[0], until=entitlements.EVER[1])
-    answer = ledger.confirm(_NOWHERE, basis, key=None, asked="")
+    answer = confirm_caller(caller)
     if caller.has_bad_ati_token:
         code, message = Code.INVALID_ATI_TOKEN, "X-ATI-Token is unknown, expired, revoked or an invitation."
     else:
@@ -256,10 +276,11 @@ def _through_the_gates(start: Prepared, entitled: Entitlements, task: TaskTerms,
             return replace(start, refusal=refusal)
         found += (refusal,) if refusal else ()
     caps_bind = policies.is_enforced(entitled, mode, RolloutGate.CAPS)
-    permit, refusals = policies.shape(entitled, task, start.user_key, ask.wants, model_class=chosen, enforced=caps_bind)
+    refusals = policies.too_much(entitled, task, start.user_key, ask.wants)
     if refusals and caps_bind:
         return replace(start, refusal=refusals[0])
     found += refusals
+    permit = policies.shape(entitled, task, start.user_key, ask.wants, model_class=chosen, enforced=caps_bind)
     return _charged(replace(start, stored=stored), entitled, task, permit, ask, key, mode, found)
 
 
@@ -326,7 +347,7 @@ def _charged(
         held_totals=(permit.input_tokens, 0, 0, permit.output_tokens, 0, permit.api_calls, permit.items),
         held_cost=permit.cost,
         correlation_id=ask.correlation_id,
-        ask=ask.body,
+        ask={name: value for name, value in ask.body.items() if name != "metadata"},
         metadata=ask.metadata,
         decision=stored,
     )

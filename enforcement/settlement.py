@@ -1,5 +1,6 @@
 """From a body that says what was used to an ending in the ledger, and from its answer to the wire."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,7 +100,7 @@ def ending(body: CommitBody | EventBody, catalogue: Catalogue, at: datetime, *, 
             totals.input_tokens, totals.cached_input_tokens, totals.cache_write_tokens, totals.output_tokens,
             totals.reasoning_tokens, totals.api_calls, totals.items,
         ),
-        fingerprint=ledger.fingerprint(kind or "commit", None, _canonical(body)),
+        fingerprint=commit_fingerprint(body, totals, kind),
         cost=cost,
         is_unpriced=is_unpriced,
         certainty=body.certainty,
@@ -107,10 +108,17 @@ def ending(body: CommitBody | EventBody, catalogue: Catalogue, at: datetime, *, 
     )  # fmt: skip
 
 
-def _canonical(body: CommitBody | EventBody) -> Mapping[str, Any]:
-    """The fields that say what was used; an event that is a commit reads as that commit."""
-    fields = msgspec.to_builtins(body)
-    return {name: fields[name] for name in CommitBody.__struct_fields__ if name not in ("tenant", "reservation_id")}
+def said(body: CommitBody | EventBody, totals: Totals) -> dict[str, Any]:
+    """What a body says in canonical form: its fields, with the counts as they were read in place of how they came."""
+    fields = msgspec.to_builtins(msgspec.structs.replace(body, usage=None, raw_usage=None, provider=None))
+    return {**fields, "usage": dataclasses.asdict(totals)}
+
+
+def commit_fingerprint(body: CommitBody | EventBody, totals: Totals, kind: Ending | None) -> str:
+    """The fingerprint of an ending; an event that is a commit reads as that commit."""
+    fields = said(body, totals)
+    named = {name: fields[name] for name in CommitBody.__struct_fields__ if name not in ("tenant", "reservation_id")}
+    return ledger.fingerprint(kind or "commit", None, named)
 
 
 def _price(
@@ -137,8 +145,8 @@ def _price(
         return None, True, None
     except pricing.PriceOutOfBounds as error:
         raise errors.Invalid("usage", f"It costs more than one operation can: {error}.") from None
-    base = prices.base
-    return cost, False, (base.input, base.cached_input, base.cache_write, base.output)
+    rates = prices.rates_for(totals.input_tokens or 0)
+    return cost, False, (rates.input, rates.cached_input, rates.cache_write, rates.output)
 
 
 def settled(answer: Answer) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class EnforceView(LedgerView):
         if key is None:
             raise errors.KeyMissing("Send an Idempotency-Key header, so that a repeated request is granted once.")
         ask = body.ask(request_id(request))
-        decision = self.settle(request, lambda caller, now: gatekeeper.enforce(caller, ask, key=key, now=now))
+        decision = self.decide(request, lambda caller, now: gatekeeper.enforce(caller, ask, key=key, now=now))
         return _decided(request, body.tenant, decision)
 
 
@@ -43,7 +43,7 @@ class CheckView(LedgerView):
     def post(self, request: Request) -> HttpResponse:
         body = parse(self.body(request), EnforceBody)
         ask = body.ask(None)
-        decision = self.settle(request, lambda caller, now: gatekeeper.check(caller, ask, now=now))
+        decision = self.decide(request, lambda caller, now: gatekeeper.check(caller, ask, now=now))
         return _decided(request, body.tenant, decision)
 
 
@@ -74,7 +74,7 @@ class EnforceBatchView(LedgerView):
                 asks.append((place, (body.idempotency_key, ask)))
             except (errors.Invalid, errors.KeyMissing, errors.Malformed) as error:
                 results[place] = error
-        decided = self.settle(
+        decided = self.decide(
             request, lambda caller, now: gatekeeper.enforce_batch(caller, [ask for _, ask in asks], now=now)
         )
         for (place, _), result in zip(asks, decided, strict=True):
@@ -87,7 +87,7 @@ class CommitView(LedgerView):
 
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
-        answer = self.settle(request, lambda caller, _: _commit(caller, reservation_id, body, None))
+        answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, None))
         return _settled(request, answer, settlement.committed(answer))
 
 
@@ -96,7 +96,7 @@ class ReportView(LedgerView):
 
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
-        answer = self.settle(request, lambda caller, _: _commit(caller, reservation_id, body, Ending.REPORT))
+        answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, Ending.REPORT))
         return _settled(request, answer, settlement.reported(answer))
 
 
@@ -104,14 +104,14 @@ class ReleaseView(LedgerView):
     """Give the hold back: nothing was used."""
 
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        body = parse(self.body(request), ReleaseBody)
+        body = parse(self.body(request) or b"{}", ReleaseBody)
         end = End(
             kind=Ending.RELEASED,
             totals=(None,) * 7,
             fingerprint=ledger.fingerprint("release", None, {"reason": body.reason}),
             facts={"error": body.reason[:500]} if body.reason else {},
         )
-        answer = self.settle(request, lambda caller, _: _end(caller, reservation_id, end, body.tenant))
+        answer = self.decide(request, lambda caller, _: _end(caller, reservation_id, end, body.tenant))
         found = settlement.settled(answer)
         return _settled(request, answer, {"reservation_id": found["reservation_id"], "status": found["status"]})
 
@@ -127,7 +127,7 @@ class ExtendView(LedgerView):
             basis = settlement.basis_of(caller, None)
             return ledger.extend(tenant, basis, reservation_id, body.ttl_seconds, user=caller.user_key)
 
-        answer = self.settle(request, extend)
+        answer = self.decide(request, extend)
         settlement.settled(answer)
         assert answer.expires_at is not None  # noqa: S101 - an open reservation has a deadline
         left = max(0, round((answer.expires_at - answer.at).total_seconds()))
@@ -142,6 +142,8 @@ def _end(caller: Caller, reservation: UUID, end: End, tenant: str | None, *, is_
 
 
 def _commit(caller: Caller, reservation: UUID, body: CommitBody, kind: Ending | None) -> Answer:
+    if body.reservation_id not in (None, reservation):
+        raise errors.Invalid("reservation_id", "It differs from the address; leave it out.")
     end = settlement.ending(body, entitlements.catalogue(), settlement.started_at(reservation), kind=kind)
     return _end(caller, reservation, end, body.tenant, is_priced=True)
 
@@ -168,7 +170,7 @@ class CommitBatchView(LedgerView):
                 bodies.append((place, body))
             except (errors.Invalid, errors.Malformed) as error:
                 results[place] = error
-        for place, result in self.settle(request, lambda caller, _: _commit_together(caller, bodies)):
+        for place, result in self.decide(request, lambda caller, _: _commit_together(caller, bodies)):
             results[place] = result
         return self.batch(results)
 
@@ -188,7 +190,9 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
             ends.append((place, body, body.reservation_id, settlement.ending(body, catalogue, at)))
         except (errors.Invalid, BadUsage) as error:
             results.append((place, error))
-    owners = ledger.tenants_of([reservation for _, _, reservation, _ in ends])
+    named = caller.tenant
+    ids = [reservation for _, _, reservation, _ in ends]
+    owners = ledger.tenants_of(ids) if named is None else dict.fromkeys(ids, named)
     groups: defaultdict[UUID, list[tuple[int, UUID, End]]] = defaultdict(list)
     for place, body, reservation, end in ends:
         try:
@@ -199,6 +203,8 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
             groups[owner].append((place, reservation, end))
         except errors.Unknown as error:
             results.append((place, error))
+    if not groups:
+        gatekeeper.confirm_caller(caller)
     for tenant, group in groups.items():
         answers = ledger.end_batch(tenant, basis, [(each, end) for _, each, end in group], user=caller.user_key)
         for (place, _, _), answer in zip(group, answers, strict=True):

@@ -18,10 +18,9 @@ MAX_METADATA_BYTES = 1024
 # A NUL cannot be stored in PostgreSQL.
 Text = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
-Key = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
+Key = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+(?![\s\S])")]
 Message = Annotated[str, Meta(max_length=100_000, pattern=r"^[^\x00]*$")]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
-Positive = Annotated[int, Meta(ge=1, le=10**9)]
 Ttl = Annotated[int, Meta(ge=1, le=86_400)]
 
 
@@ -150,7 +149,7 @@ def metadata(sent: Mapping[str, str] | None) -> Mapping[str, str] | None:
 def parse(raw: bytes | msgspec.Raw, into: type[T]) -> T:
     """A body as a struct. Raises Malformed, or Invalid with the field's dotted path."""
     try:
-        return msgspec.json.decode(raw or b"{}", type=into)
+        return msgspec.json.decode(raw, type=into)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

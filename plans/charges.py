@@ -7,7 +7,7 @@ from django.db import models
 
 from plans.models import FEATURE_QUOTAS, Overage, RolloutGate, RuleKey, RuleScope, Unit
 from plans.policies import SCOPE_RANKS, Shape, is_enforced
-from plans.terms import Entitlements, Rule, TaskTerms
+from plans.terms import Entitlements, TaskTerms
 from tenants.models import EnforcementMode
 
 
@@ -196,30 +196,22 @@ def _limit(
 ) -> tuple[int | None, str | None]:
     """The limit of one meter: the most specific rule about exactly it, `promised` standing at the plan's level.
 
-    A tenant's own rules about its users only lower what the other levels give. Everybody's rule without a
-    target speaks for every feature.
+    From the least specific level up each rule takes the place of the ones before; a tenant's own only where it is
+    smaller. Everybody's rule without a target speaks for every feature.
     """
-    found: tuple[int, int | None, str] | None = None
-    if promised is not None:
-        found = (2 * SCOPE_RANKS[RuleScope.PLAN], *promised)
-    own: list[Rule] = []
+    said = [(2 * SCOPE_RANKS[RuleScope.PLAN], False, *promised)] if promised is not None else []
     for rule in entitled.rules(key):
         is_general = rule.task is None and rule.feature is None
         for_every_feature = (
             is_general and feature is not None and rule.scope == RuleScope.GLOBAL and key in FEATURE_QUOTAS
         )
         is_about_it = (rule.task, rule.feature) == (task, feature) or for_every_feature
-        if not is_about_it or rule.user not in (None, user):
-            continue
-        if rule.set_by_tenant:
-            own.append(rule)
-            continue
-        rank = 2 * SCOPE_RANKS[rule.scope] + (0 if for_every_feature else 1)
-        if found is None or rank > found[0]:
-            found = (rank, rule.value, str(rule))
-    limit, source = found[1:] if found else (None, None)
-    if own:
-        strictest = max(own, key=lambda rule: SCOPE_RANKS[rule.scope])
-        if strictest.value is not None and (limit is None or strictest.value < limit):
-            return strictest.value, str(strictest)
+        if is_about_it and rule.user in (None, user):
+            rank = 2 * SCOPE_RANKS[rule.scope] + (0 if for_every_feature else 1)
+            said.append((rank, rule.set_by_tenant, rule.value, str(rule)))
+    limit: int | None = None
+    source: str | None = None
+    for _, is_own, value, name in sorted(said, key=lambda each: each[:2]):
+        if not is_own or (value is not None and (limit is None or value < limit)):
+            limit, source = value, name
     return limit, source

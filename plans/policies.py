@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from plans import pricing
 from plans.codes import Code
 from plans.models import RolloutGate, RuleKey, RuleScope, TaskKind, Unit
-from plans.terms import ClassTerms, Entitlements, FeatureTerms, Rollout, Rule, TaskPromise, TaskTerms
+from plans.terms import Entitlements, FeatureTerms, Rollout, Rule, TaskPromise, TaskTerms
 from tenants.models import EnforcementMode
 
 # The more specific scope wins.
@@ -173,6 +173,20 @@ class _Capping:
         return asked
 
 
+def too_much(entitled: Entitlements, task: TaskTerms, user: str | None, wants: Wants) -> tuple[Refusal, ...]:
+    """What the caps refuse, for it cannot be reduced: too much input, too many files."""
+    refusals = []
+    most = cap(entitled, RuleKey.MAX_TOKENS_IN, task, user).value
+    if wants.input_tokens is not None and most is not None and wants.input_tokens > most:
+        text = f"{wants.input_tokens:,} input tokens asked, {most:,} allowed a call. Send a shorter input."
+        refusals.append(Refusal(code=Code.INPUT_TOO_LARGE, message=text))
+    most = cap(entitled, RuleKey.FILES_PER_REQUEST, task, user).value
+    if wants.files is not None and most is not None and wants.files > most:
+        text = f"{wants.files:,} files asked, {most:,} allowed a call. Send fewer files."
+        refusals.append(Refusal(code=Code.POLICY_VIOLATION, message=text))
+    return tuple(refusals)
+
+
 def shape(
     entitled: Entitlements,
     task: TaskTerms,
@@ -181,50 +195,31 @@ def shape(
     *,
     model_class: str | None,
     enforced: bool,
-) -> tuple[Shape, tuple[Refusal, ...]]:
-    """The permit that the caps allow, and what they refuse (too much input, too many files).
+) -> Shape:
+    """The permit that the caps allow. Where they are only observed nothing is reduced.
 
-    Where caps are only observed nothing is reduced. Raises EstimateMissing where nothing bounds the tokens.
+    Raises EstimateMissing where nothing bounds the tokens, pricing.PriceOutOfBounds where it costs too much to count.
     """
     unit = entitled.catalogue.features[task.feature].unit
     capping = _Capping(entitled, task, user, enforced, [], [])
-    refusals = []
-    max_input = capping.limit(RuleKey.MAX_TOKENS_IN)
-    if wants.input_tokens is not None and max_input is not None and wants.input_tokens > max_input:
-        text = f"{wants.input_tokens:,} input tokens asked, {max_input:,} allowed a call. Send a shorter input."
-        refusals.append(Refusal(code=Code.INPUT_TOO_LARGE, message=text))
-    max_files = capping.limit(RuleKey.FILES_PER_REQUEST)
-    if wants.files is not None and max_files is not None and wants.files > max_files:
-        text = f"{wants.files:,} files asked, {max_files:,} allowed a call. Send fewer files."
-        refusals.append(Refusal(code=Code.POLICY_VIOLATION, message=text))
-    if task.kind == TaskKind.LLM:
-        held_input = _bounded("estimate.input_tokens", wants.input_tokens, max_input)
-        held_output = _bounded(
-            "estimate.max_output_tokens",
-            capping.reduce("max_tokens_out", RuleKey.MAX_TOKENS_OUT, wants.max_output_tokens),
-        )
-    else:
-        held_input = wants.input_tokens or 0
-        held_output = (
-            capping.reduce("max_tokens_out", RuleKey.MAX_TOKENS_OUT, wants.max_output_tokens) or 0
-            if wants.max_output_tokens is not None
-            else 0
-        )
+    tokens_in, tokens_out = _held_tokens(capping, wants)
     api_calls = 1 if wants.api_calls is None else wants.api_calls
     items = 1 if wants.items is None else wants.items
-    units = units_of(unit, tokens=held_input + held_output, api_calls=api_calls, items=items)
-    cost, rates = price(entitled, task, model_class, held_input, held_output, units)
-    allowed = entitled.plan.tasks[task.code].allowed if entitled.plan and task.code in entitled.plan.tasks else ()
-    permit = Shape(
+    units = units_of(unit, tokens=tokens_in + tokens_out, api_calls=api_calls, items=items)
+    known = rates(entitled, task, model_class, tokens_in)
+    cost = _cost(entitled, task, model_class, tokens_in, tokens_out, units) if known else None
+    promise = entitled.plan.tasks.get(task.code) if entitled.plan else None
+    max_files = capping.limit(RuleKey.FILES_PER_REQUEST)
+    return Shape(
         model_class=model_class,
-        allowed=allowed,
-        input_tokens=held_input,
-        output_tokens=held_output,
+        allowed=promise.allowed if promise else (),
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
         api_calls=api_calls,
         items=items,
         units=units,
         cost=cost,
-        rates=rates,
+        rates=known,
         max_steps=capping.reduce("max_steps", RuleKey.AGENT_MAX_STEPS, wants.max_steps),
         top_k=capping.reduce("top_k", RuleKey.RETRIEVAL_TOP_K, wants.top_k),
         max_files=max_files if wants.files is None else wants.files,
@@ -232,7 +227,18 @@ def shape(
         shaped=tuple(capping.shaped),
         caps=tuple(capping.rules),
     )
-    return permit, tuple(refusals)
+
+
+def _held_tokens(capping: _Capping, wants: Wants) -> tuple[int, int]:
+    """Tokens in and out that are held: an LLM task's estimate, else its cap; of an API task what was asked for."""
+    most_in = capping.limit(RuleKey.MAX_TOKENS_IN)
+    if capping.task.kind == TaskKind.API and wants.max_output_tokens is None:
+        return wants.input_tokens or 0, 0
+    most_out = capping.reduce("max_tokens_out", RuleKey.MAX_TOKENS_OUT, wants.max_output_tokens)
+    if capping.task.kind == TaskKind.API:
+        return wants.input_tokens or 0, most_out or 0
+    tokens_in = _bounded("estimate.input_tokens", wants.input_tokens, most_in)
+    return tokens_in, _bounded("estimate.max_output_tokens", most_out)
 
 
 def _bounded(field: str, *bounds: int | None) -> int:
@@ -247,30 +253,36 @@ def units_of(unit: Unit, *, tokens: int, api_calls: int, items: int) -> int:
     return {Unit.REQUESTS: 1, Unit.TOKENS: tokens, Unit.API_CALLS: api_calls, Unit.ITEMS: items}[unit]
 
 
-def price(
-    entitled: Entitlements,
-    task: TaskTerms,
-    model_class: str | None,
-    tokens_in: int,
-    tokens_out: int,
-    units: int,
-) -> tuple[int | None, tuple[int | None, ...] | None]:
-    """The cost to hold (nano-USD) and the rates to settle by, see `Shape`; both None where a price is unknown."""
+def rates(
+    entitled: Entitlements, task: TaskTerms, model_class: str | None, tokens_in: int
+) -> tuple[int | None, ...] | None:
+    """The rates by which a call is settled that names no model, see `Shape`; None where a price is unknown."""
     if task.kind == TaskKind.API:
-        if task.price_per_unit is None:
-            return None, None
-        return pricing.unit_cost(task.price_per_unit, units), (None, None, None, None, task.price_per_unit)
-    lists = _price_lists(entitled, entitled.catalogue.classes.get(model_class or ""))
-    if not lists or None in lists:
-        return None, None
-    known = [each for each in lists if each is not None]
+        return None if task.price_per_unit is None else (None, None, None, None, task.price_per_unit)
     try:
-        rates = pricing.flat_rates(known, tokens_in)
-        cost = pricing.worst_case_nano_usd(known, tokens_in, tokens_out)
+        flat = pricing.flat_rates(_price_lists(entitled, model_class), tokens_in)
     except pricing.PriceUnknown:
-        return None, None
-    return cost, (rates.input, rates.cached_input, rates.cache_write, rates.output, None)
+        return None
+    return flat.input, flat.cached_input, flat.cache_write, flat.output, None
 
 
-def _price_lists(entitled: Entitlements, chosen: ClassTerms | None) -> list[pricing.PriceList | None]:
-    return [model.price_at(entitled.now) for model in chosen.active_models] if chosen else []
+def _cost(
+    entitled: Entitlements, task: TaskTerms, model_class: str | None, tokens_in: int, tokens_out: int, units: int
+) -> int | None:
+    """The most a call can cost, in nano-USD; None where a price is unknown."""
+    if task.kind == TaskKind.API:
+        return None if task.price_per_unit is None else pricing.unit_cost(task.price_per_unit, units)
+    try:
+        return pricing.worst_case_nano_usd(_price_lists(entitled, model_class), tokens_in, tokens_out)
+    except pricing.PriceUnknown:
+        return None
+
+
+def _price_lists(entitled: Entitlements, model_class: str | None) -> list[pricing.PriceList]:
+    """Those in force of a class's active models. Raises PriceUnknown where one of them, or the class, has none."""
+    chosen = entitled.catalogue.classes.get(model_class or "")
+    found = [model.price_at(entitled.now) for model in chosen.active_models] if chosen else []
+    known = [each for each in found if each is not None]
+    if not known or len(known) < len(found):
+        raise pricing.PriceUnknown(model_class)
+    return known

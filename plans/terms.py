@@ -157,13 +157,11 @@ class Catalogue:
         return tuple(task.code for task in self.tasks.values() if task.feature == feature)
 
     def model(self, model_id: str, provider: str | None, model_class: str | None) -> ModelTerms | None:
-        """The model a commit names: of that provider and class where several share the name."""
-        found = self.models.get(model_id, ())
-        return max(
-            found,
-            key=lambda model: (model.provider == provider, model.model_class == model_class),
-            default=None,
-        )
+        """The model a commit names: of that provider where one is named, of that class where several are."""
+        found = [
+            model for model in self.models.get(model_id, ()) if provider is None or model.provider == provider.upper()
+        ]
+        return max(found, key=lambda model: model.model_class == model_class, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

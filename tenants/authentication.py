@@ -92,18 +92,18 @@ def resolve(credentials: Credentials, *, now: datetime, fresh: bool) -> Caller:
             caller = _resolve(credentials, now)
             if not caller.has_bad_ati_token:
                 return caller
-    _refresh(credentials)
-    return _resolve(credentials, now)
+    return _resolve(credentials, refresh(credentials))
 
 
-def _refresh(credentials: Credentials) -> None:
-    subjects = [versions.KEYS]
+def refresh(credentials: Credentials) -> datetime:
+    """Compare what answers about these credentials rest on, and the catalogue, with the database: its clock."""
+    subjects = [versions.KEYS, versions.CATALOGUE]
     for presented in (credentials.bearer, credentials.ati):
         if presented is not None and presented.kind == tokens.ATI:
             tenant = facts.tenant_of_token(presented.public)
             if tenant is not None:
                 subjects.append(tenant.id)
-    versions.refresh(*subjects)
+    return versions.refresh(*subjects)
 
 
 def _resolve(credentials: Credentials, now: datetime) -> Caller:
@@ -130,7 +130,7 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
     if key.tenant is not None and key.tenant != tenant.id:
         raise facts.TenantUnknown(tenant.id)
     return Caller(
-        scopes=key.scopes, key=key.id, tenant=tenant.id, user_key=str(token.user), role=None,
+        scopes=key.scopes, key=key.id, tenant=tenant.id, user_key=str(token.user), role=token.role,
         numbers=Numbers(keys=ring.number, tenant=tenant.number), until=_earlier(key.until, token.until),
         calls_per_second=key.calls_per_second,
     )  # fmt: skip

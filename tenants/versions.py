@@ -10,11 +10,14 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
 import pgtrigger
 from django.db import connection, transaction
+
+from tenants.database import repeatable
 
 CATALOGUE = UUID(int=1)
 KEYS = UUID(int=2)
@@ -100,7 +103,7 @@ class Shelf(Generic[S]):
         with self._loading:
             found = self._take(subject)
             if found is None:
-                found = self._load(subject)
+                found = repeatable(lambda: self._load(subject))
                 with self._guard:
                     self._snapshots[subject] = found
                     while len(self._snapshots) > self._capacity:
@@ -141,8 +144,8 @@ def clear_all() -> None:
         shelf.clear()
 
 
-def settle(subject: UUID, number: int) -> None:
-    """Tell every shelf that `subject` stands at `number` now; what is older is reloaded when next used."""
+def arrived(subject: UUID, number: int) -> None:
+    """Tell every shelf that `subject` is at `number` now; what is older is reloaded when next used."""
     for shelf in Shelf._all:
         shelf.keep_only(subject, number)
 
@@ -170,13 +173,28 @@ def number_of(subject: UUID) -> int:
     return int(row[0]) if row else 0
 
 
-def refresh(*subjects: UUID) -> None:
-    """Compare the snapshots at hand with the database by one query and drop those that are behind."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT subject, number FROM tenants_configversion WHERE subject = ANY(%s)", [list(subjects)])
-        numbers = dict(cursor.fetchall())
+def refresh(*subjects: UUID) -> datetime:
+    """Compare the snapshots at hand with the database by one query and drop those that are behind.
+
+    Gives the database's clock, by which what follows is decided: a process's own may be wrong.
+    """
+    now, numbers = repeatable(lambda: _numbers(subjects))
     for subject in subjects:
-        settle(subject, numbers.get(subject, 0))
+        arrived(subject, numbers.get(subject, 0))
+    return now
+
+
+def _numbers(subjects: Sequence[UUID]) -> tuple[datetime, dict[UUID, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT clock_timestamp(), subject, number
+              FROM (SELECT 1) AS one LEFT JOIN tenants_configversion ON subject = ANY(%s)
+            """,
+            [list(subjects)],
+        )
+        rows = cursor.fetchall()
+    return rows[0][0], {subject: number for _, subject, number in rows if subject is not None}
 
 
 _BUMP = """

@@ -2,8 +2,7 @@
 
 Each operation is one call of one SQL function (usage/sql/ledger.sql), in autocommit; the rules are there and in
 the accounting rules they cite. A call passes the configuration numbers and the window its caller relied on, and
-raises `Stale` where one of them moved: decide again. Every call is idempotent, so a broken connection is
-replaced and the call made once more.
+raises `Stale` where one of them moved: decide again.
 """
 
 import hashlib
@@ -16,9 +15,10 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, connection
 
 from tenants import versions
+from tenants.database import repeatable
 from tenants.versions import Numbers
 from usage.meters import BoundCharge
 
@@ -359,22 +359,36 @@ def deny(
     decision: Mapping[str, Any],
     now: datetime,
 ) -> UUID:
-    """Records a refusal and gives its id. Alike ones of a minute share a row: at most 60 a code and minute."""
-    alike = orjson.dumps([user_key, feature, task, meter])
-    rows = _rows(
+    """Records a refusal and gives its id. The same to the same user on the same meter share a row a minute.
+
+    Each looks for a bucket of its own, from a hash on; there are 60 a code and minute, so that a storm cannot fill
+    the table. Beyond them the first that came keeps its words, and the count goes on.
+    """
+    bucket = hashlib.sha256(orjson.dumps([user_key, feature, task, meter])).digest()[0] % 60
+    rows = _run(
         """
         INSERT INTO usage_denial AS d (id, tenant_id, user_key, feature_id, task_id, code, message, meter, binding,
                                        decision, minute, bucket, count, last_at)
-        VALUES (ledger_uuid7(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, date_trunc('minute', %s), %s, 1, %s)
-        ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE
-            SET count = d.count + 1, last_at = EXCLUDED.last_at, user_key = EXCLUDED.user_key,
-                feature_id = EXCLUDED.feature_id, task_id = EXCLUDED.task_id, message = EXCLUDED.message,
-                meter = EXCLUDED.meter, binding = EXCLUDED.binding, decision = EXCLUDED.decision
+        SELECT ledger_uuid7(w.now), w.tenant, w.user_key, w.feature, w.task, w.code, %(message)s, w.meter,
+               %(binding)s, %(decision)s, w.minute, COALESCE((
+                   SELECT b FROM generate_series(0, 59) AS g(n), LATERAL (SELECT (%(bucket)s + n) %% 60) AS p(b)
+                    WHERE NOT EXISTS (
+                        SELECT 1 FROM usage_denial o
+                         WHERE o.tenant_id = w.tenant AND o.code = w.code AND o.minute = w.minute AND o.bucket = b
+                           AND (o.user_key, o.feature_id, o.task_id, o.meter)
+                               IS DISTINCT FROM (w.user_key, w.feature, w.task, w.meter))
+                    ORDER BY n LIMIT 1), %(bucket)s), 1, w.now
+          FROM (SELECT %(now)s::timestamptz AS now, %(tenant)s::uuid AS tenant, %(user_key)s::text AS user_key,
+                       %(feature)s::text AS feature, %(task)s::text AS task, %(code)s::text AS code,
+                       %(meter)s::uuid AS meter, date_trunc('minute', %(now)s::timestamptz) AS minute) AS w
+        ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE SET count = d.count + 1, last_at = EXCLUDED.last_at
         RETURNING id
         """,
-        now, tenant, user_key, feature, task, code, message, meter,
-        None if binding is None else _json(binding), _json(decision), now,
-        hashlib.sha256(alike).digest()[0] % 60, now,
+        {
+            "now": now, "tenant": tenant, "user_key": user_key, "feature": feature, "task": task, "code": code,
+            "meter": meter, "message": message, "binding": None if binding is None else _json(binding),
+            "decision": _json(decision), "bucket": bucket,
+        },
     )  # fmt: skip
     denial: UUID = rows[0][0]
     return denial
@@ -425,7 +439,7 @@ def _settle(row: Sequence[Any]) -> None:
     catalogue, keys, tenant = row[4]
     for subject, number in ((versions.CATALOGUE, catalogue), (versions.KEYS, keys), (row[2], tenant)):
         if subject is not None and number is not None:
-            versions.settle(subject, number)
+            versions.arrived(subject, number)
 
 
 def _answer(row: Sequence[Any]) -> Answer:
@@ -449,18 +463,19 @@ def readings_of(numbers: Sequence[int]) -> tuple[Reading, ...]:
 
 
 def _rows(query: str, *arguments: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL parameters
-    """Runs one statement. Every one here may be repeated, so a connection found broken is replaced, once, at once."""
-    try:
-        return _execute(query, arguments)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block or connection.is_usable():
-            raise
-        connection.close()
-        return _execute(query, arguments)
+    return _run(query, arguments)
 
 
-def _execute(query: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, arguments)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+def _run(query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Runs one statement, again on a new connection where this one is broken: every operation is idempotent.
+
+    (But for a denial, which is then counted twice: who was refused was told nothing wrong.)
+    """
+
+    def run() -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    return repeatable(run)

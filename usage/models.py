@@ -96,6 +96,8 @@ class UsageMeter(models.Model):
         indexes = [
             # a tenant's meters of the running periods: pages, API, audit
             models.Index(fields=["tenant", "-period_start"], name="usage_meter_tenant_period"),
+            # what the audit has still to find right
+            models.Index(fields=["tenant"], condition=Q(verified_at__isnull=True), name="usage_meter_unverified"),
             # the keeper prunes ended minutes
             models.Index(fields=["period_start"], condition=Q(period="MINUTE"), name="usage_meter_minutes"),
         ]
@@ -147,6 +149,10 @@ class UsageReservation(models.Model):
         constraints = [
             one_of("status", ReservationStatus, "usage_usagereservation_status"),
             one_of("unit", Unit, "usage_usagereservation_unit"),
+            models.CheckConstraint(
+                condition=Q(status="OPEN", ended_at__isnull=True) | (~Q(status="OPEN") & Q(ended_at__isnull=False)),
+                name="usage_usagereservation_ended_has_time",
+            ),
             models.UniqueConstraint(
                 fields=["tenant", "idempotency_key"], name="usage_usagereservation_tenant_idempotency_key"
             ),
@@ -154,8 +160,10 @@ class UsageReservation(models.Model):
         indexes = [
             # the sweep of expired reservations, and the audit of open ones
             models.Index(fields=["expires_at"], condition=Q(status="OPEN"), name="usage_reservation_open"),
-            # pruning of ended ones
-            models.Index(fields=["ended_at"], condition=~Q(status="OPEN"), name="usage_reservation_ended"),
+            # a tenant's open holds: audit
+            models.Index(fields=["tenant"], condition=Q(status="OPEN"), name="usage_reservation_held"),
+            # pruning of ended ones, and the audit of those that ended lately
+            models.Index(fields=["status", "ended_at"], condition=~Q(status="OPEN"), name="usage_reservation_ended"),
         ]
 
     def __str__(self) -> str:

@@ -18,27 +18,19 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "model_id",
-                    models.CharField(
-                        help_text="The provider's own name; never shown to tenants.", max_length=128
-                    ),
+                    models.CharField(help_text="The provider's own name; never shown to tenants.", max_length=128),
                 ),
                 (
                     "priority",
-                    models.PositiveSmallIntegerField(
-                        default=10, help_text="Lower is tried first within a class."
-                    ),
+                    models.PositiveSmallIntegerField(default=10, help_text="Lower is tried first within a class."),
                 ),
                 (
                     "is_active",
-                    models.BooleanField(
-                        default=True, help_text="A retired model stays priced for late commits."
-                    ),
+                    models.BooleanField(default=True, help_text="A retired model stays priced for late commits."),
                 ),
             ],
             options={
@@ -87,9 +79,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "unit",
@@ -123,9 +113,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "valid_from",
-                    models.DateTimeField(
-                        help_text="From when; the latest start that has passed is what counts."
-                    ),
+                    models.DateTimeField(help_text="From when; the latest start that has passed is what counts."),
                 ),
             ],
             options={
@@ -137,9 +125,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "code",
@@ -196,9 +182,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "enabled",
@@ -262,9 +246,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "allow_downgrade",
@@ -284,9 +266,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
             ],
             options={
@@ -300,9 +280,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "scope",
@@ -354,9 +332,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "value",
-                    models.BigIntegerField(
-                        blank=True, help_text="Empty = unlimited, 0 = nothing.", null=True
-                    ),
+                    models.BigIntegerField(blank=True, help_text="Empty = unlimited, 0 = nothing.", null=True),
                 ),
                 (
                     "set_by_tenant",
@@ -367,15 +343,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "reason",
-                    models.CharField(
-                        blank=True, help_text="Why a tenant or user is an exception.", max_length=200
-                    ),
+                    models.CharField(blank=True, help_text="Why a tenant or user is an exception.", max_length=200),
                 ),
                 (
                     "ends_at",
-                    models.DateTimeField(
-                        blank=True, help_text="When the exception ends; empty = never.", null=True
-                    ),
+                    models.DateTimeField(blank=True, help_text="When the exception ends; empty = never.", null=True),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
@@ -411,9 +383,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.UUIDField(
-                        default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
+                    models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False),
                 ),
                 (
                     "gate",
@@ -454,9 +424,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "reason",
-                    models.CharField(
-                        blank=True, help_text="Why, for those who read it later.", max_length=200
-                    ),
+                    models.CharField(blank=True, help_text="Why, for those who read it later.", max_length=200),
                 ),
             ],
             options={

@@ -247,9 +247,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="planfeature",
-            constraint=models.UniqueConstraint(
-                fields=("plan", "feature"), name="plans_planfeature_plan_feature"
-            ),
+            constraint=models.UniqueConstraint(fields=("plan", "feature"), name="plans_planfeature_plan_feature"),
         ),
         migrations.AddConstraint(
             model_name="planfeature",
@@ -437,9 +435,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="rolloutrule",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("mode", "OFF"), _negated=True), ("gate", "ALL"), _connector="OR"
-                ),
+                condition=models.Q(models.Q(("mode", "OFF"), _negated=True), ("gate", "ALL"), _connector="OR"),
                 name="plans_rolloutrule_off_is_for_all",
             ),
         ),
@@ -505,9 +501,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="task",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["LLM", "API"])), name="plans_task_kind"
-            ),
+            constraint=models.CheckConstraint(condition=models.Q(("kind__in", ["LLM", "API"])), name="plans_task_kind"),
         ),
         migrations.AddConstraint(
             model_name="task",

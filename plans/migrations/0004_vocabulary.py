@@ -63,17 +63,11 @@ def add_rows(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         apps.get_model("plans", name) for name in ("Feature", "Task", "ModelClass", "PolicyRule")
     )
     for code, name, unit, on_failure in FEATURES:
-        feature.objects.get_or_create(
-            code=code, defaults={"name": name, "unit": unit, "on_failure": on_failure}
-        )
+        feature.objects.get_or_create(code=code, defaults={"name": name, "unit": unit, "on_failure": on_failure})
     for code, name, feature_code, kind in TASKS:
-        task.objects.get_or_create(
-            code=code, defaults={"name": name, "feature_id": feature_code, "kind": kind}
-        )
+        task.objects.get_or_create(code=code, defaults={"name": name, "feature_id": feature_code, "kind": kind})
     for code, name, rank, is_fallback in MODEL_CLASSES:
-        model_class.objects.get_or_create(
-            code=code, defaults={"name": name, "rank": rank, "is_fallback": is_fallback}
-        )
+        model_class.objects.get_or_create(code=code, defaults={"name": name, "rank": rank, "is_fallback": is_fallback})
     for key, value in DEFAULTS.items():
         rule.objects.get_or_create(
             scope="GLOBAL",

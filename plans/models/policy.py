@@ -11,7 +11,7 @@ from plans.models.plan import MAX_LIMIT, Plan, frozen
 from plans.models.vocabulary import Feature, Task
 from tenants import versions
 from tenants.ids import uuid7
-from tenants.models import EnforcementMode, Tenant, one_of
+from tenants.models import EnforcementMode, Tenant, kept, one_of
 
 
 class RuleScope(models.TextChoices):
@@ -164,6 +164,7 @@ class PolicyRule(models.Model):
         ]
         triggers = [
             frozen("r.plan_id"),
+            kept("scope", "plan", "tenant", "user_key", "task", "feature", "key", name="keep_what_it_is_about"),
             pgtrigger.Protect(
                 name="keep_defaults",
                 operation=pgtrigger.Delete,

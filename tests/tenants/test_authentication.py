@@ -125,10 +125,20 @@ def test_an_invitation_authenticates_no_call(acme: cast.Company) -> None:
 
 def test_an_ati_token_that_expired_is_nobody(acme: cast.Company) -> None:
     """Defect 22."""
-    token = tokens.issue_for_user(acme.owner.user, expires_at=NOW + HOUR).text
-    assert caller(token, now=NOW).until == NOW + HOUR
+    issued = tokens.issue_for_user(acme.owner.user, expires_at=NOW + HOUR)
+    assert caller(issued.text).until == NOW + HOUR
+    ATIToken.objects.filter(pk=issued.record.pk).update(expires_at=NOW)
     with pytest.raises(Unauthenticated):
-        caller(token, now=NOW + HOUR)
+        caller(issued.text)
+
+
+def test_the_databases_clock_says_whether_a_credential_has_expired(acme: cast.Company) -> None:
+    """A process whose clock is wrong neither turns a good token away nor lets an expired one in."""
+    good = tokens.issue_for_user(acme.owner.user, expires_at=NOW + HOUR).text
+    assert caller(good, now=NOW + 2 * HOUR, fresh=False).user_key == str(acme.owner.user.id)
+    ended = tokens.issue_for_user(acme.owner.user, expires_at=NOW - HOUR).text
+    with pytest.raises(Unauthenticated):
+        caller(ended, now=NOW - 2 * HOUR)
 
 
 def test_a_suspended_tenants_token_still_says_who_calls(acme: cast.Company) -> None:
@@ -194,7 +204,7 @@ def test_a_caller_by_a_stale_token_relies_on_a_number_that_moved(acme: cast.Comp
     stale = caller(acme.owner.token, fresh=False)
     assert not is_current(stale)
     assert not is_current(caller(svc, acme.owner.token, fresh=False))
-    versions.settle(acme.tenant.id, versions.number_of(acme.tenant.id))
+    versions.arrived(acme.tenant.id, versions.number_of(acme.tenant.id))
     with pytest.raises(Unauthenticated):
         caller(acme.owner.token, fresh=False)
 

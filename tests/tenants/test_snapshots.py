@@ -59,11 +59,11 @@ def test_settling_drops_what_is_not_of_that_number() -> None:
     source = Source()
     shelf = Shelf(source.load, capacity=2)
     kept = shelf.get(A)
-    versions.settle(A, 0)
-    versions.settle(B, 1)
+    versions.arrived(A, 0)
+    versions.arrived(B, 1)
     assert shelf.get(A) is kept
     source.numbers[A] = 1
-    versions.settle(A, 1)
+    versions.arrived(A, 1)
     assert shelf.get(A).number == 1
     assert shelf.get(A) is not kept
 
@@ -75,7 +75,7 @@ def test_a_number_that_went_back_counts_as_moved() -> None:
     shelf = Shelf(source.load, capacity=2)
     shelf.get(A)
     source.numbers[A] = 3
-    versions.settle(A, 3)
+    versions.arrived(A, 3)
     assert shelf.get(A).number == 3
 
 

@@ -1,0 +1,23 @@
+"""Statements that may be made again when the connection under them turns out to be broken."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+T = TypeVar("T")
+
+
+def repeatable(statement: Callable[[], T]) -> T:
+    """What `statement` answers; on a connection found broken, once more on a new one, at once.
+
+    For statements that may run twice: reads, and what the ledger makes idempotent. A connection that is only idle
+    breaks with its server (a restart, a failover), and the request that meets it first need not fail for that.
+    """
+    try:
+        return statement()
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        return statement()
