@@ -75,7 +75,7 @@ def test_examples_are_as_their_schema_says(operation: str) -> None:
                 assert not wrong_with(example["value"], content["schema"], strictly=False), name
 
 
-def test_the_page_that_shows_it_loads_everything_from_here(client: Client) -> None:
+def test_the_page_that_shows_it_loads_everything_from_here(db: None, client: Client) -> None:
     page = client.get("/api/docs/")
     assert page.status_code == HTTPStatus.OK
     loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.content.decode())
