@@ -42,6 +42,7 @@ def main() -> int:
     chosen = parser.parse_args()
     environ.Env.read_env(folders.PROJECT / ".env")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that `finally` stops the servers
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job starts with it ignored
     try:
         if chosen.command == "run":
             return stack.run(chosen.data.resolve())
