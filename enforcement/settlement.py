@@ -166,9 +166,9 @@ def settled(answer: Answer) -> dict[str, Any]:
 
 
 def committed(answer: Answer) -> dict[str, Any]:
-    """The body of a commit answer; its quotas carry the limits in force now."""
+    """The body of a commit answer; its quotas carry the limits in force when it was first given."""
     body = settled(answer)
-    states = states_now(answer, body)
+    states = _states(body, _limits_shown(answer, body))
     return {
         "reservation_id": body["reservation_id"],
         "status": body["status"],
@@ -179,14 +179,14 @@ def committed(answer: Answer) -> dict[str, Any]:
             for state, amount, overrun in zip(states, body["amounts"], body["overruns"], strict=True)
             if amount or overrun
         ],
-        "quotas": _quotas(states, answer.at),
+        "quotas": _quotas(states, datetime.fromisoformat(body["at"])),
     }
 
 
 def reported(answer: Answer) -> dict[str, Any]:
     """The body of a report answer: what is left of the hold on each meter."""
     body = settled(answer)
-    states = states_now(answer, body)
+    states = _states(body, body["limits"])
     return {
         "reservation_id": body["reservation_id"],
         "status": body["status"],
@@ -215,21 +215,24 @@ def _quotas(states: Sequence[MeterState], now: datetime) -> list[dict[str, Any]]
     return [state.quota() for state in running]
 
 
-def states_now(answer: Answer, body: Mapping[str, Any]) -> tuple[MeterState, ...]:
-    """The meters of an ending as it left them, with the limits that are in force now."""
-    assert answer.tenant is not None  # noqa: S101 - every ending has one
-    limits = limits_now(answer.tenant, body["task"], body["user"], answer.at)
-    found = [limits.get(tuple(scope[:5]), (_gate(scope), None, False, None)) for scope in body["charges"]]
-    return meter_states(body["charges"], found, body["amounts"], ledger.readings_of(body["readings"]))
+def _states(body: Mapping[str, Any], limits: Sequence[Sequence[Any]]) -> tuple[MeterState, ...]:
+    """The meters of an ending as it left them."""
+    return meter_states(body["charges"], limits, body["amounts"], ledger.readings_of(body["readings"]))
 
 
-def _gate(scope: Sequence[str]) -> RolloutGate:
-    return {
-        Measure.COST: RolloutGate.BUDGET,
-        Measure.SLOTS: RolloutGate.CONCURRENCY,
-        Measure.TOKENS: RolloutGate.TOKEN_LIMITS,
-        Measure.REQUESTS: RolloutGate.RATES,
-    }.get(Measure(scope[3]), RolloutGate.DAILY_QUOTA)
+def _limits_shown(answer: Answer, body: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """The limits in force at the first answer. Where they have moved since the grant they are kept for a replay."""
+    granted: Sequence[Sequence[Any]] = body["limits"]
+    if answer.outcome != Outcome.BOOKED or answer.tenant is None or answer.id is None:
+        return granted
+    now = limits_now(answer.tenant, body["task"], body["user"], answer.at)
+    shown = [
+        now.get(tuple(scope[:5]), (gate, None, False, None))
+        for scope, (gate, *_) in zip(body["charges"], granted, strict=True)
+    ]
+    if [limit for _, limit, *_ in shown] != [limit for _, limit, *_ in granted]:
+        ledger.keep_limits(answer.tenant, answer.id, shown)
+    return shown
 
 
 def limits_now(

@@ -330,6 +330,15 @@ def expire(tenant: UUID, *, most: int = 200) -> int:
     return int(_rows("SELECT ledger_expire(%s, %s)", tenant, most)[0][0])
 
 
+def keep_limits(tenant: UUID, reservation: UUID, limits: Sequence[Sequence[Any]]) -> None:
+    """Keeps what limits the first answer of an ending showed, where they are not those of the grant."""
+    _rows(
+        "UPDATE usage_usagereservation SET result = jsonb_set(result, '{limits}', %s)"
+        " WHERE tenant_id = %s AND id = %s AND result IS NOT NULL RETURNING id",
+        _json(limits), tenant, reservation,
+    )  # fmt: skip
+
+
 def tenants_with_due_reservations() -> list[UUID]:
     """Tenants that have reservations to expire."""
     return [

@@ -256,6 +256,17 @@ def test_the_quotas_of_a_commit_carry_the_limits_in_force_now(api: Api, acme: Co
     assert day["limit"] == 10_000_000
 
 
+def test_a_replay_shows_the_limits_of_the_first_answer(api: Api, acme: Company, reservation: str) -> None:
+    """I5: the same answer, whatever was edited since."""
+    limit(acme.tenant, "DAILY_QUOTA", 9_000, feature_id="PATENT_DRAFTING")
+    first = api.commit(reservation, usage=USED)
+    tokens.change_plan(acme.root, plan("ENTERPRISE"), now=datetime.now(UTC))
+    limit(acme.tenant, "MONTHLY_QUOTA", 7, feature_id="PATENT_DRAFTING")
+    again = api.commit(reservation, usage=USED)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json() == first.json()
+
+
 def test_a_commit_without_the_scope_is_403(acme: Company, reservation: str) -> None:
     response = Api(make_key(Scope.READ)).commit(reservation, usage=USED)
     assert (response.status_code, response.json()["code"]) == (403, "SCOPE_MISSING")

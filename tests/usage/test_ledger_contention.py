@@ -6,10 +6,11 @@
 import os
 import random
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,8 +20,10 @@ from plans.charges import Charge
 from tests.parallel import at_once
 from tests.usage.ledger_world import ALWAYS, Books, State, charge, end, released, totals
 from usage import ledger
-from usage.ledger import Answer, LostRace
+from usage.ledger import Answer, LostRace, Reservation
 from usage.models import UsageReservation
+
+T = TypeVar("T")
 
 ROUNDS = int(os.environ.get("LEDGER_ROUNDS", "1"))
 pytestmark = pytest.mark.usefixtures("committed")
@@ -91,10 +94,10 @@ def test_a_batch_and_single_callers_on_the_same_meter_overspend_nothing(books: B
         books = Books.new()
 
 
-def in_rounds(callers: int, rounds: int, call: Callable[[int], Answer]) -> list[list[Answer]]:
+def in_rounds(callers: int, rounds: int, call: Callable[[int], T]) -> list[list[T]]:
     """Per round the answers of all callers, who begin each round together."""
     gate = threading.Barrier(callers)
-    told: list[list[Answer]] = [[] for _ in range(rounds)]
+    told: list[list[T]] = [[] for _ in range(rounds)]
 
     def caller() -> None:
         try:
@@ -122,17 +125,30 @@ def test_the_same_key_from_16_callers_on_a_meter_with_room_for_one_is_one_reserv
     assert UsageReservation.objects.for_tenant(books.tenant).count() == len(asks)
 
 
+def all_of(books: Books, asks: list[Reservation]) -> list[Answer]:
+    """A batch; where its keys went to others each time it was tried, one by one."""
+    try:
+        return ledger.reserve_batch(books.tenant, ALWAYS, asks)
+    except LostRace:
+        return [ledger.reserve(books.tenant, ALWAYS, each) for each in asks]
+
+
 def test_the_same_keys_in_batches_in_different_orders_are_one_reservation_each(books: Books) -> None:
-    asks = [books.wanted([charge("UNITS", 1, 40)], key=str(number)) for number in range(40)]
-    orders = [asks, asks[::-1], asks[20:] + asks[:20], asks[::2] + asks[1::2]] * 2
-    told = at_once(*[partial(ledger.reserve_batch, books.tenant, ALWAYS, order) for order in orders])
-    by_key: dict[str, set[UUID | None]] = {}
-    for order, answers in zip(orders, told, strict=True):
-        for ask, answer in zip(order, answers, strict=True):
+    """And nobody deadlocks: keys are taken in their own order, whatever that of the batch."""
+    lists = [
+        [books.wanted([charge("UNITS", 1)], key=f"{number}-{place}") for place in range(30)] for number in range(8)
+    ]
+    ids: dict[str, set[UUID | None]] = defaultdict(set)
+
+    def caller(rng: random.Random, number: int) -> None:
+        asks = rng.sample(lists[number], 30)
+        for ask, answer in zip(asks, all_of(books, asks), strict=True):
             assert answer.outcome in ("GRANTED", "REPLAY")
-            by_key.setdefault(ask.key, set()).add(answer.id)
-    assert {len(ids) for ids in by_key.values()} == {1}
-    assert books.meter(charge("UNITS", 1)) == State(reserved=40)
+            ids[ask.key].add(answer.id)
+
+    in_rounds(6, len(lists), partial(caller, random.Random(1)))
+    assert [len(known) for known in ids.values()] == [1] * 240
+    assert books.meter(charge("UNITS", 1)) == State(reserved=240)
 
 
 def test_the_same_commit_from_16_callers_counts_once(books: Books) -> None:
@@ -215,11 +231,7 @@ def test_sweep_batches_and_single_calls_over_the_same_reservations_and_meters_ne
 
     def reserve(rng: random.Random) -> None:
         asks = [books.wanted(pool, key=key, ttl_seconds=rng.choice((0, 300))) for key in rng.sample(keys, 8)]
-        try:
-            answers = ledger.reserve_batch(books.tenant, ALWAYS, asks)
-        except LostRace:  # a key of it went to another batch each time: one by one they are replays
-            answers = [ledger.reserve(books.tenant, ALWAYS, each) for each in asks]
-        shared.extend(each.id for each in answers if each.id is not None)
+        shared.extend(each.id for each in all_of(books, asks) if each.id is not None)
         shared.append(books.hold(pool, ttl_seconds=0))
 
     def settle(rng: random.Random) -> None:

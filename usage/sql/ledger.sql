@@ -569,7 +569,8 @@ BEGIN
     v_result := jsonb_build_object(
         'status', v_status, 'late', r.status = 'EXPIRED', 'cost', w.cost, 'log_id', v_log, 'charges', r.charges,
         'user', r.user_key, 'feature', r.feature_id, 'task', r.task_id, 'model_class', r.model_class_id,
-        'amounts', w.g, 'overruns', w.over, 'left', v_left, 'readings', ledger_read(p_tenant, r.meters));
+        'amounts', w.g, 'overruns', w.over, 'left', v_left, 'readings', ledger_read(p_tenant, r.meters),
+        'limits', r.decision->'limits', 'at', p_now);
     UPDATE usage_usagereservation
        SET status = v_status, booked = v_booked, totals = w.totals, cost = w.cost,
            attempt = LEAST(attempt + 1, 32767),
