@@ -19,8 +19,8 @@ from tenants.models import (
     Tenant,
     TenantStatus,
     TokenStatus,
+    UserStatus,
 )
-from tenants.models import UserStatus as _UserStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def read_tenant(tenant_id: UUID) -> TenantFacts:
             role=Role(row.user.role) if row.user else None,
             is_usable=row.user is not None
             and row.status == TokenStatus.ACTIVE
-            and row.user.status == _UserStatus.ACTIVE,
+            and row.user.status == UserStatus.ACTIVE,
             until=row.expires_at,
         )
         for row in ATIToken.objects.for_tenant(tenant).select_related("user")

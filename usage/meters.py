@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -66,8 +66,3 @@ def window(bound: Iterable[BoundCharge], since: datetime, until: datetime) -> tu
         if each.period.end is not None:
             until = min(until, each.period.end)
     return since, until
-
-
-def minute_of(at: datetime) -> datetime:
-    """The minute an instant lies in."""
-    return at.astimezone(UTC).replace(second=0, microsecond=0)

@@ -1,6 +1,5 @@
 """Policy rules (caps and gates, the most specific wins) and roll-out rules (which gates bind yet)."""
 
-from datetime import datetime
 from typing import Self
 
 import pgtrigger
@@ -66,10 +65,6 @@ def _sorted(keys: frozenset[RuleKey]) -> list[str]:
 class PolicyRuleQuerySet(models.QuerySet["PolicyRule"]):
     def for_tenant(self, tenant: Tenant) -> Self:
         return self.filter(tenant=tenant)
-
-    def binding_at(self, now: datetime) -> Self:
-        """Rules whose end has not come."""
-        return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=now))
 
 
 class PolicyRule(models.Model):

@@ -1,7 +1,5 @@
 """What can be metered: features, their tasks, and the classes of models that carry LLM tasks."""
 
-from typing import Self
-
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -106,11 +104,6 @@ class Feature(models.Model):
         return self.code
 
 
-class TaskQuerySet(models.QuerySet["Task"]):
-    def llm(self) -> Self:
-        return self.filter(kind=TaskKind.LLM)
-
-
 class Task(models.Model):
     """One kind of call that consumes a feature: an LLM task, or an API call with a price of its own."""
 
@@ -135,8 +128,6 @@ class Task(models.Model):
         validators=[MinValueValidator(0)],
         help_text="API tasks: nano-USD per unit of its feature; empty = unknown, which a budget refuses.",
     )
-
-    objects = TaskQuerySet.as_manager()
 
     class Meta:
         ordering = ["code"]
