@@ -22,7 +22,7 @@ from tenants.database import repeatable
 from tenants.versions import Numbers
 from usage.meters import BoundCharge
 
-_COLUMNS = "outcome, id, tenant, at, _, status, expires_at, body, readings"
+_COLUMNS = "outcome, id, tenant, at, numbers, status, expires_at, body, readings"
 LOST_RACE = "LR001"
 _RACES = 2
 
@@ -80,6 +80,7 @@ class Answer:
     id: UUID | None
     tenant: UUID | None
     at: datetime
+    numbers: Numbers
     status: str | None
     expires_at: datetime | None
     body: dict[str, Any] | None
@@ -451,12 +452,13 @@ def _settle(row: Sequence[Any]) -> None:
 
 
 def _answer(row: Sequence[Any]) -> Answer:
-    outcome, id_, tenant, at, _, status, expires_at, body, readings = row
+    outcome, id_, tenant, at, numbers, status, expires_at, body, readings = row
     return Answer(
         outcome=Outcome(outcome),
         id=id_,
         tenant=tenant,
         at=at,
+        numbers=Numbers(*numbers) if numbers else Numbers(),
         status=status,
         expires_at=expires_at,
         body=None if body is None else orjson.loads(body),
