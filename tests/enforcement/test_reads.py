@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -338,8 +338,8 @@ def test_a_token_sees_of_other_users_what_its_role_may(role: Role, acme: Company
         ("/usage/meters", {"cursor": "bgA="}, "cursor"),  # "n\x00"
         ("/usage/meters", {"cursor": "b/8="}, "cursor"),  # not UTF-8
         ("/usage/meters", {"page_size": "-1"}, "page_size"),
-        (f"/decisions/{uuid4()}", {"verbose": "1"}, "verbose"),
-        (f"/reservations/{uuid4()}", {"user": "u"}, "user"),
+        (f"/decisions/{UUID(int=7)}", {"verbose": "1"}, "verbose"),
+        (f"/reservations/{UUID(int=7)}", {"user": "u"}, "user"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(
