@@ -39,7 +39,7 @@ def progress(replay: Replay) -> Iterator[Callable[[], None]]:
 
 def tables(replay: Replay, logged: Sum) -> str:
     """The account of all rows, the times of the requests, and what had to be repeated."""
-    console = Console(width=WIDTH, no_color=True)
+    console = Console(width=WIDTH, force_terminal=False, markup=False)
     with console.capture() as captured:
         console.print(_account(replay, logged))
         console.print(_times(replay))

@@ -148,6 +148,7 @@ class Moody(BaseHTTPRequestHandler):
 
 
 def test_a_busy_server_is_asked_again_with_the_same_key_and_body() -> None:
+    Moody.sent.clear()
     Moody.moods[:] = [(503, "0"), (429, "1"), (502, ""), (200, "")]
     with HTTPServer(("127.0.0.1", 0), Moody) as busy:
         threading.Thread(target=busy.serve_forever, daemon=True).start()
@@ -162,6 +163,19 @@ def test_a_busy_server_is_asked_again_with_the_same_key_and_body() -> None:
     assert set(Moody.sent) == {("once", b'{"task":"LLM2_DRAFT"}')}
     assert tally.retried == {"HTTP 503": 1, "HTTP 429": 1, "HTTP 502": 1}
     assert tally.answers == 1
+
+
+def test_a_fault_that_stays_is_an_answer() -> None:
+    Moody.moods[:] = [(500, "")] * 5
+    with HTTPServer(("127.0.0.1", 0), Moody) as broken:
+        threading.Thread(target=broken.serve_forever, daemon=True).start()
+        tally = Tally()
+        api = Api(f"http://127.0.0.1:{broken.server_port}", "mk", tally, threading.Event())
+        answer = api.post("commit", "/commit", {})
+        api.close()
+        broken.shutdown()
+    assert answer.problem == "500"
+    assert tally.retried == {"HTTP 500": 4}
 
 
 def test_a_server_that_stays_away_ends_the_replay_early(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
