@@ -86,14 +86,18 @@ class _Charging:
     def _tenant_wide(self) -> Iterator[Charge]:
         plan = self.entitled.plan
         budget = (plan.monthly_budget, f"plan {plan.code}") if plan else None
-        yield self._charge(RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT)
+        yield from self._meter(
+            RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT, always=True
+        )
         for measure, key in (
             (Measure.REQUESTS, RuleKey.REQUESTS_PER_MINUTE),
             (Measure.TOKENS, RuleKey.TOKENS_PER_MINUTE),
         ):
-            yield from _limited(self._charge(RolloutGate.RATES, measure, PeriodKind.MINUTE, key))
-        yield self._charge(RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET)
-        yield self._charge(RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET, promised=budget)
+            yield from self._meter(RolloutGate.RATES, measure, PeriodKind.MINUTE, key)
+        yield from self._meter(RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET, always=True)
+        yield from self._meter(
+            RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET, promised=budget, always=True
+        )
 
     def _feature(self) -> Iterator[Charge]:
         """The feature's own meters. Overage ALLOW frees them, and nothing else."""
@@ -110,8 +114,10 @@ class _Charging:
              "monthly_token_limit"),
         ):  # fmt: skip
             number = (getattr(promise, promised), f"plan {plan.code}") if plan and promise else None
-            charge = self._charge(gate, measure, period, key, feature=feature, frees=frees, promised=number)
-            yield from (charge,) if measure == Measure.UNITS else _limited(charge)
+            yield from self._meter(
+                gate, measure, period, key,
+                feature=feature, frees=frees, promised=number, always=measure == Measure.UNITS,
+            )  # fmt: skip
 
     def _user(self) -> Iterator[Charge]:
         for period, key in (
@@ -119,8 +125,8 @@ class _Charging:
             (PeriodKind.MONTH, RuleKey.USER_MONTHLY_QUOTA),
         ):
             gate, measure, user = RolloutGate.USER_QUOTA, Measure.UNITS, self.user
-            yield from _limited(self._charge(gate, measure, period, key, user=user, feature=self.task.feature))
-            yield from _limited(self._charge(gate, measure, period, key, user=user, task=self.task.code))
+            yield from self._meter(gate, measure, period, key, user=user, feature=self.task.feature)
+            yield from self._meter(gate, measure, period, key, user=user, task=self.task.code)
 
     def _own_gates(self) -> Iterator[Charge]:
         """A task's gate is a meter beside the task-less one, and so is a feature's tenant-wide gate."""
@@ -131,17 +137,17 @@ class _Charging:
             (RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET),
             (RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET),
         ):
-            yield from _limited(self._charge(gate, measure, period, key, feature=self.task.feature))
-            yield from _limited(self._charge(gate, measure, period, key, task=self.task.code))
+            yield from self._meter(gate, measure, period, key, feature=self.task.feature)
+            yield from self._meter(gate, measure, period, key, task=self.task.code)
         for gate, measure, period, key in (
             (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA),
             (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA),
             (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT),
             (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT),
         ):
-            yield from _limited(self._charge(gate, measure, period, key, task=self.task.code))
+            yield from self._meter(gate, measure, period, key, task=self.task.code)
 
-    def _charge(
+    def _meter(
         self,
         gate: RolloutGate,
         measure: Measure,
@@ -153,9 +159,13 @@ class _Charging:
         user: str | None = None,
         frees: bool = False,
         promised: tuple[int | None, str] | None = None,
-    ) -> Charge:
+        always: bool = False,
+    ) -> Iterator[Charge]:
+        """The charge on one meter: where it has a limit, or `always` counts."""
         limit, rule = _limit(self.entitled, key, feature=feature, task=task, user=user, promised=promised)
-        return Charge(
+        if limit is None and not always:
+            return
+        yield Charge(
             gate=gate,
             measure=measure,
             period=period,
@@ -179,10 +189,6 @@ class _Charging:
                 return self.permit.cost or 0
             case _:
                 return 1
-
-
-def _limited(charge: Charge) -> tuple[Charge, ...]:
-    return (charge,) if charge.limit is not None else ()
 
 
 def _limit(

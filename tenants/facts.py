@@ -235,11 +235,17 @@ def _find(names: _Names, name: str, ask: Callable[[], UUID | None]) -> TenantFac
 
 def tenant_named(ati_id: str) -> TenantFacts | None:
     """The tenant with this public name; None where there is none (asked of the database each time)."""
-    rows = Tenant.objects.filter(ati_id=ati_id).values_list("id", flat=True)
-    return _find(_by_ati_id, ati_id, lambda: repeatable(rows.first))
+
+    def ask() -> UUID | None:
+        return repeatable(Tenant.objects.filter(ati_id=ati_id).values_list("id", flat=True).first)
+
+    return _find(_by_ati_id, ati_id, ask)
 
 
 def tenant_of_token(fingerprint: str) -> TenantFacts | None:
     """The tenant whose token has this fingerprint; None where no token has it."""
-    rows = ATIToken.objects.filter(fingerprint=fingerprint).values_list("tenant_id", flat=True)
-    return _find(_by_fingerprint, fingerprint, lambda: repeatable(rows.first))
+
+    def ask() -> UUID | None:
+        return repeatable(ATIToken.objects.filter(fingerprint=fingerprint).values_list("tenant_id", flat=True).first)
+
+    return _find(_by_fingerprint, fingerprint, ask)
