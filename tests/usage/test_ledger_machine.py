@@ -44,11 +44,11 @@ UNITS = ("TOKENS", "REQUESTS", "API_CALLS", "ITEMS")
 keys = st.sampled_from(("a", "b", "c", "d", "e"))
 bodies = st.sampled_from(("x", "x", "x", "y"))
 units = st.sampled_from(UNITS)
-counts = st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 3)] * 2)
-saids = st.tuples(*[st.none() | st.integers(0, 15)] * 2, *[st.none() | st.integers(0, 4)] * 2)
+counts = st.tuples(*[st.integers(0, 4)] * 2, *[st.integers(0, 3)] * 2)
+saids = st.tuples(*[st.none() | st.integers(0, 7)] * 2, *[st.none() | st.integers(0, 4)] * 2)
 commits = st.sampled_from(("COMPLETED", "COMPLETED", "FAILED"))
-limits = st.none() | st.integers(0, 40)
-picks = st.integers(0, 30)
+limits = st.none() | st.integers(0, 60)
+picks = st.integers(0, 3) | st.integers(0, 30)
 
 
 def totals(said: Said) -> Said:
@@ -69,7 +69,7 @@ class Life(RuleBasedStateMachine):
         self.undone.__enter__()
         self.books = Books.new()
         self.model = Model()
-        self.limits: dict[str, tuple[int | None, bool]] = dict.fromkeys(METERS, (25, True))
+        self.limits: dict[str, tuple[int | None, bool]] = dict.fromkeys(METERS, (40, True))
         self.ids: dict[Hold, UUID] = {}
         self.answers: dict[Hold, Any] = {}
         self.rows: list[tuple[UUID, str, Booking]] = []
@@ -113,7 +113,7 @@ class Life(RuleBasedStateMachine):
         )  # fmt: skip
 
     def granted(self, pick: int) -> Hold:
-        return list(self.ids)[pick % len(self.ids)]
+        return list(self.ids)[-1 - pick % len(self.ids)]
 
     def has_holds(self) -> bool:
         return bool(self.ids)
