@@ -1,6 +1,6 @@
 """Random lives of a ledger, compared after each step with a model in plain Python.
 
-`LEDGER_EXAMPLES` is the number of lives (40), `LEDGER_STEPS` the length of each (25).
+`LEDGER_EXAMPLES` is the number of lives (60), `LEDGER_STEPS` the length of each (25).
 """
 
 import os
@@ -28,7 +28,7 @@ from usage.ledger import Answer, End, Event, Reservation
 from usage.models import UsageLog, UsageReservation
 
 LIFE = settings(
-    max_examples=int(os.environ.get("LEDGER_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("LEDGER_EXAMPLES", "60")),
     stateful_step_count=int(os.environ.get("LEDGER_STEPS", "25")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -158,9 +158,10 @@ class Life(RuleBasedStateMachine):
                 assert answer.status == known.status
 
     @precondition(has_holds)
-    @rule(pick=picks, said=saids)
-    def report(self, pick: int, said: Said) -> None:
-        self.end(self.granted(pick), "REPORT", said)
+    @rule(pick=picks, told=st.lists(saids, min_size=1, max_size=3))
+    def report(self, pick: int, told: list[Said]) -> None:
+        for said in told:
+            self.end(self.granted(pick), "REPORT", said)
 
     @precondition(has_holds)
     @rule(pick=picks, kind=commits, said=saids)
