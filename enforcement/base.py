@@ -53,6 +53,8 @@ class LedgerView(CallerView):
         raw: bytes = source.read(self.most_bytes + 1)
         if len(raw) > self.most_bytes:
             raise errors.TooLarge(self.most_bytes)
+        if sent.isdigit() and len(raw) < int(sent):
+            raise errors.Malformed("The body ended before its Content-Length: it was cut off on the way.")
         return raw
 
     def decide(self, request: Request, act: Callable[[Caller, datetime], T]) -> T:

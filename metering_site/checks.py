@@ -20,9 +20,6 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: obj
     if not _has_secret_key():
         hint = 'Set it to 50 random characters: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         found.append(Error("SECRET_KEY is not set.", hint=hint, id="metering_site.E002"))
-    if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
-        hint = "Set DATABASE_URL to postgresql://user:password@host:5432/name."
-        found.append(Error("Only PostgreSQL keeps the ledger's promises.", hint=hint, id="metering_site.E003"))
     if not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
         hint = "Set REDIS_URL to redis://host:6379/0, rediss://... or unix:///path/to/socket."
         found.append(Error("REDIS_URL is not the URL of a Redis or Valkey.", hint=hint, id="metering_site.E004"))

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 import uuid_utils
@@ -18,6 +19,7 @@ Next = Callable[[HttpRequest], HttpResponseBase]
 
 # Called by programs: no session, no cookie, and any Host header (a health check comes by number).
 NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz")
+DRAINED_BYTES = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # Unfold's pages run Alpine, which evaluates its attributes, and carry inline scripts.
@@ -60,6 +62,7 @@ class RequestLogMiddleware:
         request.log_fields = {}
         with structlog.contextvars.bound_contextvars(request_id=request.request_id, **_trace(request)):
             response = self.get_response(request)
+            _drain(request)
             response["X-Request-ID"] = request.request_id
             # CommonMiddleware does it for pages; without it the web server answers in chunks.
             if isinstance(response, HttpResponse):
@@ -106,6 +109,14 @@ class BrowserAuthenticationMiddleware(_BrowserOnly, AuthenticationMiddleware):
 
 class BrowserMessageMiddleware(_BrowserOnly, MessageMiddleware):
     """Messages to the person at the screen."""
+
+
+def _drain(request: HttpRequest) -> None:
+    """Read a small body that nobody read (a refusal before it): left on the connection, it breaks the next request."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) <= DRAINED_BYTES and not request._read_started:  # type: ignore[attr-defined]
+        with suppress(OSError):
+            request.read()
 
 
 def _trace(request: HttpRequest) -> dict[str, str]:

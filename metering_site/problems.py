@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 import structlog
-from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.defaults import page_not_found
@@ -89,6 +89,9 @@ def _particular(error: Exception) -> Found | None:
             return 401, "UNAUTHENTICATED", str(error), (), {"WWW-Authenticate": 'Bearer realm="api"'}
         case errors.TooLarge():
             return 413, "BODY_TOO_LARGE", f"The body may have {error.most // 1024} KiB at most.", (), None
+        case DataError():  # what fields allow each by itself can add up to more than a meter holds
+            log.warning("beyond counting", error=str(error).partition("\n")[0])
+            return _invalid([{"field": "usage", "message": "It adds up to more than a meter can hold."}])
         case OperationalError() | InterfaceError():
             log.warning("database away", error=type(error).__name__)
             return _unavailable("The database is away. Try again shortly.")
@@ -104,6 +107,7 @@ _SIMPLE: dict[type[Exception], tuple[int, str]] = {
     errors.Malformed: (400, "MALFORMED"),
     errors.KeyMissing: (400, "IDEMPOTENCY_KEY_MISSING"),
     ScopeMissing: (403, "SCOPE_MISSING"),
+    SuspiciousOperation: (400, "MALFORMED"),
     PermissionDenied: (403, "SCOPE_MISSING"),
     errors.Unknown: (404, "NOT_FOUND"),
     TenantUnknown: (404, "NOT_FOUND"),

@@ -122,9 +122,9 @@ def _database_of(url: str) -> dict[str, Any]:
             found: dict[str, Any] = environ.Env.db_url_config(url)
     except ValueError:
         found = {}
-    if not found.get("NAME"):
+    if not found.get("NAME") or found["ENGINE"] != "django.db.backends.postgresql":
         # Without the parser's own words, which may quote a password.
-        raise ValueError("it is not the URL of a database")
+        raise ValueError("it is not the URL of a PostgreSQL database, postgresql://user:password@host:5432/name")
     return found
 
 

@@ -110,9 +110,9 @@ METERS = """
                           THEN to_char(m.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') END),
            v.expected, v.found
       FROM looked_at m, LATERAL (VALUES
-        ('I1', m.used + m.reserved > m.limit_amount + m.overrun,
-         format('used + reserved at most limit + overrun = %%s', m.limit_amount + m.overrun),
-         (m.used + m.reserved)::text),
+        ('I1', m.used::numeric + m.reserved > m.limit_amount::numeric + m.overrun,
+         format('used + reserved at most limit + overrun = %%s', m.limit_amount::numeric + m.overrun),
+         (m.used::numeric + m.reserved)::text),
         ('I1', m.used < 0 OR m.reserved < 0 OR m.overrun < 0,
          'used, reserved and overrun at least 0', format('%%s, %%s, %%s', m.used, m.reserved, m.overrun)),
         ('I2', m.counts AND m.used <> m.archived + m.booked_charge,

@@ -53,11 +53,10 @@ _RAW_COMMIT = {
 _EVENT = {
     "id": "job-17", "source": "nightly", "tenant": "ACME", "user": "u-17", "task": "LLM2_DRAFT",
     "usage": {"input_tokens": 1180, "output_tokens": 2950}, "model": "gpt-4o",
-    "occurred_at": "2026-11-24T10:00:00Z",
 }  # fmt: skip
 CLOUD_EVENT = {
     "specversion": "1.0", "id": "job-17", "source": "nightly", "type": "com.example.usage",
-    "time": "2026-11-24T10:00:00Z", "data": {"tenant": "ACME", "task": "LLM2_DRAFT", "usage": {"input_tokens": 1180}},
+    "data": {"tenant": "ACME", "task": "LLM2_DRAFT", "usage": {"input_tokens": 1180}},
 }  # fmt: skip
 
 

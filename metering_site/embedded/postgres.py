@@ -27,6 +27,8 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "log_min_duration_statement": "2s",
     "log_lock_waits": "on",
+    # A statement holds what a caller sent: its user, its metadata. The error alone is told.
+    "log_min_error_statement": "panic",
     "log_line_prefix": "%m [%p] %a ",
     "log_timezone": "UTC",
 }

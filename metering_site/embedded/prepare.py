@@ -67,13 +67,26 @@ def _applied(database_url: str) -> list[tuple[object, ...]]:
         raise CannotStart(f"PostgreSQL does not answer; check DATABASE_URL.\n{problem}") from None
 
 
+def check(data_dir: Path, variables: Mapping[str, str]) -> Callable[[], None]:
+    """Begin `manage.py check`, which needs no server; the answer waits for it and raises CannotStart where it fails."""
+    return _begin(("check",), variables=variables, log=data_dir / "logs" / "check.log")
+
+
 def _manage(words: tuple[str, ...], *, variables: Mapping[str, str], log: Path) -> None:
+    _begin(words, variables=variables, log=log)()
+
+
+def _begin(words: tuple[str, ...], *, variables: Mapping[str, str], log: Path) -> Callable[[], None]:
     process = processes.spawn([sys.executable, "manage.py", *words], log=log, env=variables)
-    try:
-        code = process.wait()
-    finally:
-        process.kill()
-    if code != 0:
-        raise CannotStart(
-            f"`manage.py {' '.join(words)}` failed with code {code}. The end of {log}:\n{processes.tail(log)}"
-        )
+
+    def end() -> None:
+        try:
+            code = process.wait()
+        finally:
+            process.kill()
+        if code != 0:
+            raise CannotStart(
+                f"`manage.py {' '.join(words)}` failed with code {code}. The end of {log}:\n{processes.tail(log)}"
+            )
+
+    return end

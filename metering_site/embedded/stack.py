@@ -31,8 +31,10 @@ def run(data_dir: Path) -> int:
         programs = _programs(data_dir, variables, address)
         supervisor = Supervisor(servers=servers.embedded, programs=programs, say=_say)
         try:
+            settings_are_right = prepare.check(data_dir, variables)  # meanwhile
             with _step("Starting PostgreSQL and Valkey" if servers.embedded else "Using your servers"):
                 servers.start()
+                settings_are_right()
             _write_private(data_dir / "stack.env", variables)
             for title, work in prepare.steps(data_dir, variables, address.url):
                 with _step(title):
@@ -96,7 +98,8 @@ def _announcement(data_dir: Path, address: web.Address) -> str:
     Admin          {address.url}/admin/
     API and docs   {address.url}/api/docs/
     Super admin    {dev.get("METERING_ADMIN_EMAIL")}   {dev.get("METERING_ADMIN_PASSWORD")}
-    Tenant admin   {dev.get("METERING_TENANT_EMAIL")}   {dev.get("METERING_TENANT_PASSWORD")}
+    OWNER of ACME  {dev.get("METERING_TENANT_EMAIL")}   {dev.get("METERING_TENANT_PASSWORD")}
+                   (a tenant admin: calls the API by METERING_ATI_ACME; not for /admin/)
     Service key    METERING_KEY in {_shown(env_file)}
     Logs           {_shown(data_dir / "logs")}
 

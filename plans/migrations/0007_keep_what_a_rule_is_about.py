@@ -14,9 +14,9 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="keep_what_it_is_about",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."scope" IS DISTINCT FROM (NEW."scope") OR OLD."plan_id" IS DISTINCT FROM (NEW."plan_id") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id") OR OLD."user_key" IS DISTINCT FROM (NEW."user_key") OR OLD."task_id" IS DISTINCT FROM (NEW."task_id") OR OLD."feature_id" IS DISTINCT FROM (NEW."feature_id") OR OLD."key" IS DISTINCT FROM (NEW."key"))',
+                    condition="WHEN (OLD.scope = 'GLOBAL' AND OLD.task_id IS NULL AND OLD.feature_id IS NULL AND (OLD.scope, OLD.key, OLD.task_id, OLD.feature_id) IS DISTINCT FROM (NEW.scope, NEW.key, NEW.task_id, NEW.feature_id))",
                     func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="374346a4978734d99857b4ff7d37bdb3af2eb54a",
+                    hash="7689afbb43b6714ce44567020f6a5c28118d088e",
                     operation="UPDATE",
                     pgid="pgtrigger_keep_what_it_is_about_c3f33",
                     table="plans_policyrule",

@@ -10,7 +10,7 @@ from plans.models.plan import MAX_LIMIT, Plan, frozen
 from plans.models.vocabulary import Feature, Task
 from tenants import versions
 from tenants.ids import uuid7
-from tenants.models import EnforcementMode, Tenant, kept, one_of
+from tenants.models import EnforcementMode, Tenant, one_of
 
 
 class RuleScope(models.TextChoices):
@@ -159,7 +159,15 @@ class PolicyRule(models.Model):
         ]
         triggers = [
             frozen("r.plan_id"),
-            kept("scope", "plan", "tenant", "user_key", "task", "feature", "key", name="keep_what_it_is_about"),
+            pgtrigger.Protect(
+                name="keep_what_it_is_about",
+                operation=pgtrigger.Update,
+                when=pgtrigger.After,  # see `tenants.models.kept`
+                condition=pgtrigger.Condition(
+                    "OLD.scope = 'GLOBAL' AND OLD.task_id IS NULL AND OLD.feature_id IS NULL AND (OLD.scope, OLD.key, "
+                    "OLD.task_id, OLD.feature_id) IS DISTINCT FROM (NEW.scope, NEW.key, NEW.task_id, NEW.feature_id)"
+                ),
+            ),
             pgtrigger.Protect(
                 name="keep_defaults",
                 operation=pgtrigger.Delete,

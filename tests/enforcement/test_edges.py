@@ -265,3 +265,30 @@ def test_a_refusal_costs_a_comparison_and_is_not_repeated_for_ever(api: Api, acm
     with CaptureQueriesContext(connection) as captured:
         assert api.raw("/enforce", b"{").status_code == 400
     assert len(captured) == 1
+
+
+def test_a_body_cut_off_on_the_way_is_not_carried_out(api: Api, acme: Company) -> None:
+    whole = json.dumps(body_of("ACME", "PATENT_OPEN")).encode()
+    cut: dict[str, Any] = {"wsgi.input": io.BytesIO(whole), "CONTENT_LENGTH": str(len(whole) + 50)}
+    response = api.client.generic(
+        "POST",
+        "/api/v1/enforce",
+        content_type="application/json",
+        headers=api.headers | {"Idempotency-Key": "k"},
+        **cut,
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "MALFORMED")
+    assert not UsageReservation.objects.exists()
+
+
+def test_sums_beyond_what_a_meter_holds_are_refused_and_not_a_500(api: Api, acme: Company) -> None:
+    api.post("/usage/events", {"id": "a", "tenant": "ACME", "task": "NPL_OPEN", "usage": {"api_calls": 1}})
+    UsageMeter.objects.filter(measure="COST").update(used=2**63 - 2, overrun=2**63 - 2)
+    response = api.post("/usage/events", {"id": "b", "tenant": "ACME", "task": "NPL_OPEN", "usage": {"api_calls": 1}})
+    assert (response.status_code, fields_of(response.json())) == (422, ["usage"])
+
+
+def test_too_many_query_parameters_are_a_bad_request(api: Api) -> None:
+    query = "&".join(f"a{number}=1" for number in range(1200))
+    response = api.client.get(f"/api/v1/usage/logs?{query}", headers=api.headers)
+    assert (response.status_code, response.json()["code"]) == (400, "MALFORMED")

@@ -54,7 +54,8 @@ def test_a_missing_secret_key_and_another_database_are_errors_outside_a_deployme
     done = check(SECRET_KEY="", DATABASE_URL="sqlite:////nowhere/db.sqlite3")
     assert done.returncode != 0
     assert "metering_site.E002" in done.stderr
-    assert "metering_site.E003" in done.stderr
+    assert "metering_site.E001" in done.stderr
+    assert "it is not the URL of a PostgreSQL database" in done.stderr
 
 
 def test_a_deployment_is_warned_of_debug_and_of_cookies_in_the_clear() -> None:

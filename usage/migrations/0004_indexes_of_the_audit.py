@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("plans", "0007_keep_what_a_rule_is_about"),
+        ("plans", "0006_no_classes_for_api_tasks"),
         ("tenants", "0005_keep_without_locking_keys"),
         ("usage", "0003_units_are_a_closed_set"),
     ]

@@ -42,15 +42,15 @@ so where the env file is gone, or has one that no longer works, new ones are iss
         )
         parser.add_argument(
             "--url",
-            default=os.environ.get("METERING_URL", "http://localhost:8000"),
-            help="where the system answers (default: $METERING_URL, else http://localhost:8000)",
+            default=os.environ.get("METERING_URL"),
+            help="where the system answers (default: $METERING_URL, else what the file says or http://localhost:8000)",
         )
 
-    def handle(self, *, env_file: Path, url: str, **options: Any) -> None:  # noqa: ANN401 - the options of every command
+    def handle(self, *, env_file: Path, url: str | None, **options: Any) -> None:  # noqa: ANN401 - the options of every command
+        kept = prepare.read_env_file(env_file)
+        url = url or kept.get("METERING_URL") or "http://localhost:8000"
         try:
-            variables = demo.make(
-                prepare.read_env_file(env_file), url=url, now=datetime.now(UTC), tell=self.stdout.write
-            )
+            variables = demo.make(kept, url=url, now=datetime.now(UTC), tell=self.stdout.write)
         except demo.NoCatalogue as problem:
             raise CommandError(f"{problem} Run `manage.py seed` first.") from problem
         except (TokenError, SignUpRefused, User.DoesNotExist) as problem:
