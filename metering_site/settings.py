@@ -214,10 +214,11 @@ API_PROCESSES = _read("WEB_WORKERS", int, 2)
 
 # --- Browser: people, sessions, static files ----------------------------------
 AUTH_USER_MODEL = "tenants.User"
-# It asks for unique=True on the e-mail; a unique index on its lower case holds more.
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "name"]},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
