@@ -180,9 +180,7 @@ def test_totals_cannot_be_built_inconsistent() -> None:
         Totals(input_tokens=1, cached_input_tokens=2)
 
 
-names = st.sampled_from(
-    [*COUNTS, *CHAT, *RESPONSES, *ANTHROPIC, *GEMINI, "cached_tokens", "reasoning_tokens"]
-)
+names = st.sampled_from([*COUNTS, *CHAT, *RESPONSES, *ANTHROPIC, *GEMINI, "cached_tokens", "reasoning_tokens"])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
 values = scalars | st.lists(scalars, max_size=2) | st.dictionaries(names, scalars, max_size=3)
 
