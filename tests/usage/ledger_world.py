@@ -76,6 +76,15 @@ def everything(unit: str, *, limits: Mapping[str, int | None] | None = None) -> 
     ]
 
 
+def fact_charges(unit: str = "TOKENS", limit: int | None = 10) -> list[Charge]:
+    """What a fact is charged to; the limits are tiny."""
+    return [
+        charge("UNITS", 0, limit, feature=FEATURES[unit][0]),
+        charge("TOKENS", 0, limit, feature=FEATURES[unit][0], period="MONTH"),
+        charge("COST", 0, limit),
+    ]
+
+
 def totals(
     tokens_in: int | None = None,
     tokens_out: int | None = None,

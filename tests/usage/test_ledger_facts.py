@@ -1,4 +1,4 @@
-"""Usage that is told afterwards: events with and without a reservation, and corrections. None of it is refused."""
+"""Usage that is told afterwards, by events with and without a reservation. None of it is refused."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,24 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from plans.charges import Charge
 from tests.parallel import at_once
-from tests.usage.ledger_world import FEATURES, Books, State, booked, charge, end, released, totals
-from usage import ledger
-from usage.ledger import End
+from tests.usage.ledger_world import FEATURES, Books, State, charge, end, fact_charges, released, totals
 from usage.models import UsageEvent, UsageReservation
 
 SAID = end(said=totals(80, 40, cached=20, written=10, calls=1, items=2))  # 200 nano-USD
 UNITS = {"REQUESTS": 1, "TOKENS": 120, "API_CALLS": 1, "ITEMS": 2}
-
-
-def charges(unit: str = "TOKENS", limit: int | None = 10) -> list[Charge]:
-    """What a fact is charged to; the limits are tiny."""
-    return [
-        charge("UNITS", 0, limit, feature=FEATURES[unit][0]),
-        charge("TOKENS", 0, limit, feature=FEATURES[unit][0], period="MONTH"),
-        charge("COST", 0, limit),
-    ]
 
 
 def forget(reservation: UUID) -> None:
@@ -39,9 +27,9 @@ def forget(reservation: UUID) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_fact_is_booked_in_full_over_every_limit_and_counted_as_overrun(books: Books, unit: str) -> None:
     """Defects 5 (units mixed) and 43 (usage lost because the client went away)."""
-    (answer,) = books.record(books.event(SAID, fact=books.fact(charges(unit), unit=unit)))
+    (answer,) = books.record(books.event(SAID, fact=books.fact(fact_charges(unit), unit=unit)))
     assert answer.outcome == "BOOKED"
-    assert books.meters(charges(unit)) == {
+    assert books.meters(fact_charges(unit)) == {
         "UNITS": State(UNITS[unit], UNITS[unit]), "TOKENS": State(120, 120), "COST": State(200, 200),
     }  # fmt: skip
     (row,) = books.log()
@@ -53,9 +41,9 @@ def test_a_fact_is_booked_in_full_over_every_limit_and_counted_as_overrun(books:
 def test_a_fact_is_charged_to_the_period_in_which_it_occurred(books: Books) -> None:
     """Defect 48: its month is closed, its partition is this month's, by the database's clock."""
     before = replace(books, at=books.at - timedelta(days=34))
-    (answer,) = books.record(books.event(SAID, fact=before.fact(charges())))
-    assert before.meters(charges())["UNITS"] == State(120, 120)
-    assert books.meters(charges())["UNITS"] == State()
+    (answer,) = books.record(books.event(SAID, fact=before.fact(fact_charges())))
+    assert before.meters(fact_charges())["UNITS"] == State(120, 120)
+    assert books.meters(fact_charges())["UNITS"] == State()
     (row,) = books.log()
     assert (row.occurred_at, row.id) == (before.at, answer.id)
     assert abs(row.recorded_at - books.at) < timedelta(minutes=1)
@@ -66,48 +54,48 @@ def test_a_fact_that_says_no_counts_is_one_call_of_one_item_with_unknown_tokens(
     books: Books, unit: str, units: int
 ) -> None:
     """Defect 10: it happened, so it counts. Defect 39: what it cost is not known, and not 0."""
-    books.record(books.event(end(), fact=books.fact(charges(unit), unit=unit)))
-    assert books.meters(charges(unit))["UNITS"] == State(units, units)
+    books.record(books.event(end(), fact=books.fact(fact_charges(unit), unit=unit)))
+    assert books.meters(fact_charges(unit))["UNITS"] == State(units, units)
     (row,) = books.log()
     assert (row.certainty, row.cost, row.units) == ("UNKNOWN", None, units)
 
 
 def test_a_failed_fact_without_usage_is_booked_as_nothing(books: Books) -> None:
-    (answer,) = books.record(books.event(end("FAILED"), fact=books.fact(charges())))
+    (answer,) = books.record(books.event(end("FAILED"), fact=books.fact(fact_charges())))
     assert answer.outcome == "BOOKED"
-    assert books.meters(charges()) == {"UNITS": State(), "TOKENS": State(), "COST": State()}
+    assert books.meters(fact_charges()) == {"UNITS": State(), "TOKENS": State(), "COST": State()}
     assert [(row.status, row.cost) for row in books.log()] == [("FAILED", 0)]
 
 
 def test_an_event_repeated_changes_nothing_and_with_another_body_it_is_a_conflict(books: Books) -> None:
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     (first,) = books.record(books.event(SAID, event_id="e", fact=fact))
     again, other = books.record(
         books.event(SAID, event_id="e", fact=fact), books.event(end(said=totals(1, 1)), event_id="e", fact=fact)
     )
     assert (again.outcome, again.id) == ("DUPLICATE", first.id)
     assert (other.outcome, other.id) == ("CONFLICT", first.id)
-    assert books.meters(charges())["UNITS"] == State(120, 120)
+    assert books.meters(fact_charges())["UNITS"] == State(120, 120)
     assert len(books.log()) == 1
 
 
 def test_events_are_known_by_tenant_and_source(books: Books) -> None:
     rival = Books.new()
-    event = books.event(SAID, event_id="e", fact=books.fact(charges()))
+    event = books.event(SAID, event_id="e", fact=books.fact(fact_charges()))
     assert [each.outcome for each in books.record(event, replace(event, source="other"))] == ["BOOKED", "BOOKED"]
-    assert [each.outcome for each in rival.record(rival.event(SAID, event_id="e", fact=rival.fact(charges())))] == [
-        "BOOKED"
-    ]
-    assert books.meters(charges())["UNITS"] == State(240, 240)
+    assert [
+        each.outcome for each in rival.record(rival.event(SAID, event_id="e", fact=rival.fact(fact_charges())))
+    ] == ["BOOKED"]
+    assert books.meters(fact_charges())["UNITS"] == State(240, 240)
 
 
 def test_the_same_event_twice_in_one_call_is_booked_once(books: Books) -> None:
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     events = [books.event(SAID, event_id=name, fact=fact) for name in ("b", "a", "b")]
     answers = books.record(*events, books.event(end(said=totals(1, 1)), event_id="a", fact=fact))
     assert [each.outcome for each in answers] == ["BOOKED", "BOOKED", "DUPLICATE", "CONFLICT"]
     assert (answers[2].id, answers[3].id) == (answers[0].id, answers[1].id)
-    assert books.meters(charges())["UNITS"] == State(240, 240)
+    assert books.meters(fact_charges())["UNITS"] == State(240, 240)
 
 
 def test_an_event_that_names_nothing_known_is_missing_and_may_come_again(books: Books) -> None:
@@ -115,18 +103,18 @@ def test_an_event_that_names_nothing_known_is_missing_and_may_come_again(books: 
     event = books.event(SAID, event_id="e", reservation=uuid4())
     assert [each.outcome for each in books.record(event, event)] == ["MISSING", "MISSING"]
     assert not UsageEvent.objects.for_tenant(books.tenant).exists()
-    (answer,) = books.record(replace(event, fact=books.fact(charges())))
+    (answer,) = books.record(replace(event, fact=books.fact(fact_charges())))
     assert answer.outcome == "BOOKED"
 
 
 def test_parallel_senders_of_the_same_events_book_each_once(committed: None, books: Books) -> None:
     """Defect 15, for events: whatever order each sender has them in."""
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     events = [books.event(end(said=totals(1, 0)), event_id=str(number), fact=fact) for number in range(30)]
     orders = [events, events[::-1], events[10:] + events[:10], events[20:] + events[:20]] * 2
     answers = at_once(*[partial(books.record, *order) for order in orders])
     assert Counter(each.outcome for answer in answers for each in answer) == {"BOOKED": 30, "DUPLICATE": 7 * 30}
-    assert books.meters(charges())["UNITS"] == State(30, 30)
+    assert books.meters(fact_charges())["UNITS"] == State(30, 30)
 
 
 # --- with a reservation
@@ -149,7 +137,7 @@ def test_an_event_that_names_an_expired_reservation_is_its_late_commit(books: Bo
     held = charge("UNITS", 150, 200, feature=FEATURES["TOKENS"][0])
     reservation = books.hold([held])
     books.expire(reservation)
-    (answer,) = books.record(books.event(SAID, reservation=reservation, fact=books.fact(charges())))
+    (answer,) = books.record(books.event(SAID, reservation=reservation, fact=books.fact(fact_charges())))
     assert answer.outcome == "BOOKED"
     assert books.meter(held) == State(120, 120)
     assert [row.late for row in books.log()] == [False, True]
@@ -162,7 +150,7 @@ def test_an_event_about_what_was_committed_is_a_duplicate_or_a_conflict(books: B
     assert first.body is not None
     same, other = books.record(
         books.event(SAID, reservation=reservation),
-        books.event(end(said=totals(1, 1)), reservation=reservation, fact=books.fact(charges())),
+        books.event(end(said=totals(1, 1)), reservation=reservation, fact=books.fact(fact_charges())),
     )
     assert (same.outcome, same.id) == ("DUPLICATE", UUID(first.body["log_id"]))
     assert other.outcome == "CONFLICT"
@@ -174,9 +162,9 @@ def test_an_event_about_what_was_released_is_a_fact(books: Books) -> None:
     books.settle(reservation, released())
     (missing,) = books.record(books.event(SAID, reservation=reservation))
     assert missing.outcome == "MISSING"
-    (answer,) = books.record(books.event(SAID, reservation=reservation, fact=books.fact(charges())))
+    (answer,) = books.record(books.event(SAID, reservation=reservation, fact=books.fact(fact_charges())))
     assert answer.outcome == "BOOKED"
-    assert books.meters(charges())["UNITS"] == State(120, 120)
+    assert books.meters(fact_charges())["UNITS"] == State(120, 120)
     assert books.log()[-1].reservation_id == reservation
     assert books.reservation(reservation).status == "RELEASED"
 
@@ -190,7 +178,7 @@ def test_after_a_reservation_was_pruned_the_log_tells_what_became_of_it(books: B
     forget(released_)
     assert first.body is not None
     assert books.settle(committed, SAID).outcome == "MISSING"
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     known, fact_of_it = books.record(
         books.event(SAID, reservation=committed, fact=fact), books.event(SAID, reservation=released_, fact=fact)
     )
@@ -203,7 +191,7 @@ def test_after_a_reservation_was_pruned_the_log_tells_what_became_of_it(books: B
 @pytest.mark.parametrize("is_pruned", [False, True])
 def test_two_events_of_one_call_about_the_same_reservation_book_it_once(books: Books, is_pruned: bool) -> None:
     reservation = uuid4() if is_pruned else books.hold([charge("UNITS", 150)])
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     answers = books.record(*[books.event(SAID, reservation=reservation, fact=fact) for _ in range(2)])
     assert [each.outcome for each in answers] == ["BOOKED", "DUPLICATE"]
     assert answers[0].id == answers[1].id
@@ -221,10 +209,10 @@ def test_two_events_of_one_call_with_different_usage_of_a_reservation_are_a_conf
 
 
 def test_a_call_may_mix_facts_commits_and_refusals_on_the_same_meters(books: Books) -> None:
-    held = replace(charges(limit=400)[0], amount=150)
+    held = replace(fact_charges(limit=400)[0], amount=150)
     open_, ended = books.hold([held]), books.hold([held])
     books.settle(ended, SAID)
-    fact = books.fact(charges())
+    fact = books.fact(fact_charges())
     answers = books.record(
         books.event(SAID, event_id="z", fact=fact),
         books.event(SAID, event_id="m", reservation=ended),
@@ -233,105 +221,4 @@ def test_a_call_may_mix_facts_commits_and_refusals_on_the_same_meters(books: Boo
         books.event(end(said=totals(1, 1)), event_id="b", fact=fact),
     )
     assert [each.outcome for each in answers] == ["BOOKED", "DUPLICATE", "BOOKED", "MISSING", "BOOKED"]
-    assert books.meters(charges())["UNITS"] == State(120 + 120 + 120 + 2, 122)
-
-
-# --- corrections
-
-
-def corrected(books: Books, log: UUID, right: End) -> str:
-    return ledger.correct(books.tenant, log, right).outcome
-
-
-@pytest.fixture
-def log(books: Books) -> UUID:
-    """The row of a commit of 120 tokens and 200 nano-USD, of which 150 and 250 were held."""
-    held = [replace(each, amount=amount) for each, amount in zip(charges(limit=500), (150, 150, 250), strict=True)]
-    answer = books.settle(books.hold(held), SAID)
-    assert answer.body is not None
-    return UUID(answer.body["log_id"])
-
-
-def test_a_correction_books_the_difference_and_leaves_the_row_as_it_was(books: Books, log: UUID) -> None:
-    assert corrected(books, log, end(said=totals(100, 70), cost=310, facts={"error": "read again"})) == "BOOKED"
-    assert books.meters(charges()) == {"UNITS": State(170, 50), "TOKENS": State(170, 50), "COST": State(310, 110)}
-    first, second = books.log()
-    assert (first.id, first.input_tokens, first.output_tokens, first.cost) == (log, 80, 40, 200)
-    assert (second.status, second.refers_to, second.occurred_at) == ("CORRECTION", log, first.occurred_at)
-    assert (second.input_tokens, second.output_tokens, second.cost, second.units) == (20, 30, 110, 50)
-    assert (second.certainty, second.error, second.reservation_id) == ("FINAL", "read again", first.reservation_id)
-
-
-def test_a_correction_is_against_the_row_and_its_earlier_corrections(books: Books, log: UUID) -> None:
-    """Overrun never falls: what was once beyond the hold stays counted."""
-    for right, outcome, units, cost in (
-        (end(said=totals(100, 70), cost=310), "BOOKED", State(170, 50), State(310, 110)),
-        (end(said=totals(100, 70), cost=310), "UNCHANGED", State(170, 50), State(310, 110)),
-        (end(said=totals(10, 5), cost=30), "BOOKED", State(15, 50), State(30, 110)),
-        (end(said=totals(80, 40), cost=200), "BOOKED", State(120, 155), State(200, 280)),
-        (end(said=totals(80, 40), cost=200), "UNCHANGED", State(120, 155), State(200, 280)),
-    ):
-        assert corrected(books, log, right) == outcome
-        assert books.meters(charges()) == {"UNITS": units, "TOKENS": units, "COST": cost}
-    rows = books.log()
-    assert [row.status for row in rows] == ["COMPLETED", *["CORRECTION"] * 3]
-    assert sum(row.input_tokens + row.output_tokens for row in rows) == 120
-    assert sum(row.units for row in rows) == 120
-    for each in books.bind(charges()):
-        state = books.meter(each.charge)
-        assert booked(rows, each.meter) == (state.used, state.overrun)
-
-
-def test_a_correction_changes_only_what_it_says(books: Books, log: UUID) -> None:
-    assert corrected(books, log, end(cost=150)) == "BOOKED"
-    assert corrected(books, log, end(said=totals(tokens_out=41), certainty="PARTIAL")) == "BOOKED"
-    rows = books.log()
-    assert [(row.input_tokens, row.output_tokens, row.cost, row.certainty) for row in rows] == [
-        (80, 40, 200, "FINAL"), (0, 0, -50, "FINAL"), (0, 1, 0, "PARTIAL"),
-    ]  # fmt: skip
-    assert books.meters(charges()) == {"UNITS": State(121, 1), "TOKENS": State(121, 1), "COST": State(150, 0)}
-
-
-def test_only_rows_that_ended_a_call_are_corrected(books: Books, log: UUID) -> None:
-    rival = Books.new()
-    assert corrected(rival, log, end(cost=1)) == "MISSING"
-    assert corrected(books, uuid4(), end(cost=1)) == "MISSING"
-    corrected(books, log, end(cost=1))
-    assert corrected(books, books.log()[-1].id, end(cost=2)) == "MISSING"
-    books.expire(books.hold(charges()))
-    assert corrected(books, books.log()[-1].id, end(cost=2)) == "MISSING"
-
-
-def test_a_cost_that_was_not_known_is_corrected_from_nothing(books: Books) -> None:
-    (answer,) = books.record(books.event(end(), fact=books.fact(charges(), rates=None)))
-    assert answer.id is not None
-    assert corrected(books, answer.id, end(said=totals(80, 40), cost=123)) == "BOOKED"
-    assert books.meters(charges())["COST"] == State(123, 123)
-    assert [row.cost for row in books.log()] == [None, 123]
-
-
-def test_a_late_row_and_a_failure_are_corrected_in_their_own_periods(books: Books) -> None:
-    before = replace(books, at=books.at - timedelta(days=33))
-    late = before.hold(charges())
-    before.expire(late)
-    before.settle(late, SAID)
-    row = books.log()[-1]
-    assert row.late
-    assert corrected(books, row.id, end(said=totals(90, 40), cost=210)) == "BOOKED"
-    assert before.meters(charges()) == {"UNITS": State(130, 130), "TOKENS": State(130, 130), "COST": State(210, 210)}
-
-    failed = books.hold(charges("REQUESTS"), unit="REQUESTS")
-    books.settle(failed, end("FAILED", totals(1, 1)))
-    row = books.log()[-1]
-    assert corrected(books, row.id, end(said=totals(2, 2))) == "BOOKED"
-    assert books.meters(charges("REQUESTS"))["UNITS"] == State()
-    assert books.log()[-1].units == 0
-
-
-def test_parallel_corrections_to_the_same_totals_book_the_difference_once(committed: None, books: Books) -> None:
-    reservation = books.hold(charges())
-    books.settle(reservation, SAID)
-    (row,) = books.log()
-    outcomes = at_once(*[lambda: corrected(books, row.id, end(said=totals(90, 50), cost=300))] * 8)
-    assert sorted(outcomes) == ["BOOKED", *["UNCHANGED"] * 7]
-    assert books.meters(charges())["COST"].used == 300
+    assert books.meters(fact_charges())["UNITS"] == State(120 + 120 + 120 + 2, 122)
