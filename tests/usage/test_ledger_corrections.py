@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.parallel import at_once
-from tests.usage.ledger_world import Books, State, booked, end, totals
+from tests.usage.ledger_world import Books, State, booked, end, fact_charges, totals
 from usage import ledger
 from usage.ledger import End
 
