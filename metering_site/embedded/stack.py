@@ -40,8 +40,11 @@ def run(data_dir: Path) -> int:
                 with _step(title):
                     work()
             with _step("Starting web, worker, beat and keeper"):
-                supervisor.start()
-                address.wait_until_ready(programs[0])
+                web_server, *others = programs
+                web_server.start()
+                address.wait_until_ready(web_server)
+                for program in others:  # after it: they would take its processor while it loads
+                    program.start()
             print(_announcement(data_dir, address), flush=True)
             supervisor.watch()
         except (KeyboardInterrupt, SystemExit):  # asked to stop, by Ctrl-C or a signal

@@ -94,11 +94,6 @@ class Supervisor:
         ]
         self._say = say
 
-    def start(self) -> None:
-        """Start the programs."""
-        for program in self.programs:
-            program.start()
-
     def watch(self) -> NoReturn:
         """Restart what ends, for ever; an exception (KeyboardInterrupt, SystemExit) is the way out."""
         while True:
