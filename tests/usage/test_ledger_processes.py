@@ -34,7 +34,7 @@ def test_32_processes_on_a_meter_with_room_for_n_get_n_grants(books: Books) -> N
 
 def test_the_same_keys_from_16_processes_are_one_reservation_each(books: Books) -> None:
     """Defect 17: the key is known to every process, and nobody is told that there is no room."""
-    rounds = 60 * ROUNDS
+    rounds = 150 * ROUNDS
     told = told_by("repeat", 16, rounds=rounds, **books.task())
     for key in range(rounds):
         answers = [each for each in told if each["key"] == key]
