@@ -116,7 +116,9 @@ def test_the_same_key_from_16_callers_on_a_meter_with_room_for_one_is_one_reserv
     """Defect 17. A twin's grant may fall between the two looks of a caller: without the second look at the key it
     is told that there is no room.
     """
-    asks = [books.wanted([charge("UNITS", 1, 1, user=str(number))], key=str(number)) for number in range(1_000 * ROUNDS)]
+    asks = [
+        books.wanted([charge("UNITS", 1, 1, user=str(number))], key=str(number)) for number in range(1_000 * ROUNDS)
+    ]
     told = in_rounds(16, len(asks), lambda number: ledger.reserve(books.tenant, ALWAYS, asks[number]))
     for answers in told:
         assert Counter(each.outcome for each in answers) == {"GRANTED": 1, "REPLAY": 15}
