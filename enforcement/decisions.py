@@ -88,10 +88,16 @@ class MeterState:
         """Of several that bind, the largest is named: what resets last (SLOTS at once), then gate order."""
         return self.resets_at.timestamp() if self.resets_at else 0.0, -_GATE_ORDER[self.gate]
 
-    def quota(self, held: int = 0) -> dict[str, Any]:
-        """The quota object of the API, `held` added to what is reserved."""
-        amount = _money if self.measure == Measure.COST else _plain
-        left = None if self.limit is None else amount(max(0, self.remaining - held))
+    def shown(self, amount: int) -> int | str:
+        """An amount of this measure on the wire: money as USD, anything else as its count."""
+        return pricing.usd(amount) if self.measure == Measure.COST else amount
+
+    def share_left(self, held: int = 0) -> float:
+        """The share of the limit that is left once `held` more is taken; what is tightest sorts first."""
+        return (self.remaining - held) / self.limit if self.limit else 0.0
+
+    def scope(self) -> dict[str, Any]:
+        """Which meter this is: the first keys of every object about one."""
         return {
             "scope": "USER" if self.user is not None else "TENANT",
             "feature": self.feature,
@@ -100,18 +106,22 @@ class MeterState:
             "measure": self.measure,
             "unit": self.unit,
             "period": self.period,
-            "limit": None if self.limit is None else amount(self.limit),
-            "used": amount(self.reading.used),
-            "reserved": amount(self.reading.reserved + held),
-            "overrun": amount(self.reading.overrun),
-            "remaining": left,
+        }
+
+    def quota(self, held: int = 0) -> dict[str, Any]:
+        """The quota object of the API, `held` added to what is reserved."""
+        return self.scope() | {
+            "limit": None if self.limit is None else self.shown(self.limit),
+            "used": self.shown(self.reading.used),
+            "reserved": self.shown(self.reading.reserved + held),
+            "overrun": self.shown(self.reading.overrun),
+            "remaining": None if self.limit is None else self.shown(max(0, self.remaining - held)),
             "resets_at": instant(self.resets_at),
         }
 
     def binding(self) -> dict[str, Any]:
         """The quota object of a refusal: with what was requested."""
-        amount = _money if self.measure == Measure.COST else _plain
-        return self.quota() | {"requested": amount(self.amount)}
+        return self.quota() | {"requested": self.shown(self.amount)}
 
     def message(self) -> str:
         """Why it refuses, in words: what was asked, what is left, of what, and when that changes."""
@@ -139,14 +149,6 @@ class MeterState:
         if self.resets_at is None:
             return 1
         return max(1, int((self.resets_at - now).total_seconds()) + 1)
-
-
-def _plain(amount: int) -> int:
-    return amount
-
-
-def _money(amount: int) -> str:
-    return pricing.usd(amount)
 
 
 def instant(at: datetime | None) -> str | None:
@@ -268,7 +270,7 @@ class Decision:
             return []
         limited = [each for each in self.states if each.limit is not None and each.amount > 0]
         held = self.reservation_id is not None
-        limited.sort(key=lambda each: _share_left(each, held))
+        limited.sort(key=lambda each: each.share_left(each.amount if held else 0))
         return [each.quota(each.amount if held else 0) for each in limited]
 
     def tightest(self) -> MeterState | None:
@@ -278,9 +280,5 @@ class Decision:
             for each in self.states
             if each.limit is not None and each.amount > 0 and each.measure not in (Measure.COST, Measure.SLOTS)
         ]
-        return min(limited, key=lambda each: _share_left(each, self.reservation_id is not None), default=None)
-
-
-def _share_left(state: MeterState, held: bool) -> float:
-    left = state.remaining - (state.amount if held else 0)
-    return left / state.limit if state.limit else 0.0
+        held = self.reservation_id is not None
+        return min(limited, key=lambda each: each.share_left(each.amount if held else 0), default=None)

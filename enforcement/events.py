@@ -25,7 +25,7 @@ from tenants.models import EnforcementMode, Scope
 from tenants.views import json_answer, note
 from usage import ledger, meters
 from usage.ledger import Answer, Event, Fact, Outcome
-from usage.measures import BadUsage
+from usage.measures import BadUsage, Totals
 from usage.models import Certainty
 
 _OLDEST = timedelta(days=35)
@@ -161,16 +161,17 @@ def _tenant_of(caller: Caller, body: EventBody) -> TenantFacts:
 def _prepared(caller: Caller, entitled: Entitlements, body: EventBody) -> Event:
     user = user_of(caller, body.user)
     at = _occurred_at(body, entitled.now)
-    end = settlement.ending(body, entitled.catalogue, _priced_at(body, at))
+    totals = settlement.totals_of(body)
+    end = settlement.ending(body, totals, entitled.catalogue, _priced_at(body, at))
     fact = None
     if body.task is not None or body.feature is not None:
         task = task_of(entitled.catalogue, body.task, body.feature)
-        fact, is_sure = _fact(entitled, task, user, body, at)
+        fact, is_sure = _fact(entitled, task, user, body, totals, at)
         end = end if is_sure else replace(end, certainty=Certainty.ESTIMATED)
     elif body.reservation_id is None:
         raise errors.Invalid("task", "Say which task or feature the usage is of, or which reservation it commits.")
     tenant = entitled.tenant.facts.id
-    canonical = settlement.said(body, settlement.totals_of(body)) | {"tenant": str(tenant), "user": user}
+    canonical = settlement.said(body, totals) | {"tenant": str(tenant), "user": user}
     return Event(
         source=body.source or "",
         event_id=body.id or "",
@@ -198,7 +199,7 @@ def _priced_at(body: EventBody, at: datetime) -> datetime:
 
 
 def _fact(
-    entitled: Entitlements, task: TaskTerms, user: str | None, body: EventBody, at: datetime
+    entitled: Entitlements, task: TaskTerms, user: str | None, body: EventBody, totals: Totals, at: datetime
 ) -> tuple[Fact, bool]:
     """Usage on the meters that were running when it occurred, booked whatever the limits say; and whether its
     price is sure: an LLM call that names neither model nor class is taken for one of the task's default class.
@@ -213,7 +214,6 @@ def _fact(
     if task.kind == TaskKind.LLM and model_class is None:
         promise = entitled.plan.tasks.get(task.code) if entitled.plan else None
         model_class, _ = policies.choose_class(entitled, promise, None, enforced=False)
-    tokens_in = settlement.totals_of(body).input_tokens or 0
     fact = Fact(
         user_key=user,
         feature=task.feature,
@@ -221,7 +221,7 @@ def _fact(
         model_class=model_class if task.kind == TaskKind.LLM else None,
         plan=entitled.plan.id if entitled.plan else None,
         unit=feature.unit,
-        rates=policies.rates(replace(entitled, now=at), task, model_class, tokens_in),
+        rates=policies.rates(replace(entitled, now=at), task, model_class, totals.input_tokens or 0),
         charges=meters.bind(entitled.tenant.facts, charged, at),
         occurred_at=at,
     )

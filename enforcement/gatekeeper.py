@@ -19,7 +19,7 @@ from plans.codes import Code
 from plans.models import RolloutGate, TaskKind
 from plans.policies import Refusal, Shape
 from plans.terms import Catalogue, Entitlements, TaskTerms
-from tenants import facts, versions
+from tenants import authentication, facts, versions
 from tenants.authentication import Caller
 from tenants.facts import TenantFacts
 from tenants.models import EnforcementMode
@@ -159,15 +159,10 @@ def tenant_of(caller: Caller, named: str | None) -> TenantFacts | None:
 
     Raises Unknown where the named one does not exist or is not the caller's.
     """
-    if caller.tenant is None:
-        if named is None:
-            return None
-        found = facts.tenant_named(named)
-    else:
-        found = facts.tenant(caller.tenant)
-    if found is None or (named is not None and found.ati_id != named):
-        raise Unknown(f"There is no tenant {named} here.")
-    return found
+    try:
+        return authentication.tenant_of(caller, named)
+    except facts.TenantUnknown:
+        raise Unknown(f"There is no tenant {named} here.") from None
 
 
 def user_of(caller: Caller, named: str | None) -> str | None:

@@ -12,8 +12,6 @@ from usage.answers import Instant, Usd
 from usage.ledger import readings_of
 from usage.models import ReservationStatus, UsageReservation
 
-_SCOPE = ("scope", "feature", "task", "user", "measure", "unit", "period")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
@@ -73,9 +71,5 @@ def standing(row: UsageReservation) -> ReservationNow:
 
 
 def _hold(state: MeterState, amount: int, booked: int, *, is_open: bool) -> Hold:
-    quota = state.quota()
     left = max(0, amount - booked) if is_open else 0
-    amounts: list[int | str] = [amount, booked, left]
-    if state.measure == Measure.COST:
-        amounts = [usd(each) for each in (amount, booked, left)]
-    return Hold(**{name: quota[name] for name in _SCOPE}, amount=amounts[0], booked=amounts[1], left=amounts[2])
+    return Hold(**state.scope(), amount=state.shown(amount), booked=state.shown(booked), left=state.shown(left))

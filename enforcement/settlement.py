@@ -14,7 +14,6 @@ from enforcement.errors import Unknown
 from enforcement.gatekeeper import tenant_of
 from enforcement.wire import CommitBody, EventBody
 from plans import charges, entitlements, policies, pricing
-from plans.charges import Measure
 from plans.models import RolloutGate
 from plans.policies import Shape
 from plans.terms import Catalogue
@@ -78,9 +77,10 @@ def totals_of(body: CommitBody | EventBody) -> Totals:
     return measures.from_usage(body.usage) if body.usage is not None else Totals()
 
 
-def ending(body: CommitBody | EventBody, catalogue: Catalogue, at: datetime, *, kind: Ending | None = None) -> End:
-    """What the ledger books, priced at `at` where the body names a model. Raises Invalid or BadUsage."""
-    totals = totals_of(body)
+def ending(
+    body: CommitBody | EventBody, totals: Totals, catalogue: Catalogue, at: datetime, *, kind: Ending | None = None
+) -> End:
+    """What the ledger books of `totals_of` a body, priced at `at` where it names a model. Raises Invalid."""
     if body.model_class is not None and body.model_class not in catalogue.classes:
         known = ", ".join(catalogue.classes)
         raise errors.Invalid("model_class", f"{body.model_class} is not known. Known: {known}.")
@@ -175,7 +175,7 @@ def committed(answer: Answer) -> dict[str, Any]:
         "late": body["late"],
         "cost": None if body["cost"] is None else pricing.usd(body["cost"]),
         "charged": [
-            _scope(state) | {"amount": _amount(state, amount), "overrun": _amount(state, overrun)}
+            state.scope() | {"amount": state.shown(amount), "overrun": state.shown(overrun)}
             for state, amount, overrun in zip(states, body["amounts"], body["overruns"], strict=True)
             if amount or overrun
         ],
@@ -191,19 +191,8 @@ def reported(answer: Answer) -> dict[str, Any]:
         "reservation_id": body["reservation_id"],
         "status": body["status"],
         "expires_at": instant(answer.expires_at),
-        "left": [
-            _scope(state) | {"left": _amount(state, left)} for state, left in zip(states, body["left"], strict=True)
-        ],
+        "left": [state.scope() | {"left": state.shown(left)} for state, left in zip(states, body["left"], strict=True)],
     }
-
-
-def _amount(state: MeterState, amount: int) -> int | str:
-    return pricing.usd(amount) if state.measure == Measure.COST else amount
-
-
-def _scope(state: MeterState) -> dict[str, Any]:
-    quota = state.quota()
-    return {name: quota[name] for name in ("scope", "feature", "task", "user", "measure", "unit", "period")}
 
 
 def _quotas(states: Sequence[MeterState], now: datetime) -> list[dict[str, Any]]:
@@ -211,7 +200,7 @@ def _quotas(states: Sequence[MeterState], now: datetime) -> list[dict[str, Any]]
     running = [
         state for state in states if state.limit is not None and (state.resets_at is None or state.resets_at > now)
     ]
-    running.sort(key=lambda state: state.remaining / state.limit if state.limit else 0.0)
+    running.sort(key=MeterState.share_left)
     return [state.quota() for state in running]
 
 

@@ -144,7 +144,9 @@ def _end(caller: Caller, reservation: UUID, end: End, tenant: str | None, *, is_
 def _commit(caller: Caller, reservation: UUID, body: CommitBody, kind: Ending | None) -> Answer:
     if body.reservation_id not in (None, reservation):
         raise errors.Invalid("reservation_id", "It differs from the address; leave it out.")
-    end = settlement.ending(body, entitlements.catalogue(), settlement.started_at(reservation), kind=kind)
+    end = settlement.ending(
+        body, settlement.totals_of(body), entitlements.catalogue(), settlement.started_at(reservation), kind=kind
+    )
     return _end(caller, reservation, end, body.tenant, is_priced=True)
 
 
@@ -187,7 +189,9 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
         assert body.reservation_id is not None  # noqa: S101 - checked by the view
         try:
             at = settlement.started_at(body.reservation_id)
-            ends.append((place, body, body.reservation_id, settlement.ending(body, catalogue, at)))
+            ends.append(
+                (place, body, body.reservation_id, settlement.ending(body, settlement.totals_of(body), catalogue, at))
+            )
         except (errors.Invalid, BadUsage) as error:
             results.append((place, error))
     named = caller.tenant

@@ -169,6 +169,19 @@ def _token(presented: tokens.Presented, now: datetime) -> tuple[TenantFacts, Tok
     return tenant, token
 
 
+def tenant_of(caller: Caller, named: str | None) -> TenantFacts | None:
+    """The tenant a caller acts for: its own, or the one it names. None where it names none and has none.
+
+    Raises TenantUnknown where the named one does not exist or is not the caller's.
+    """
+    if caller.tenant is None and named is None:
+        return None
+    found = facts.tenant(caller.tenant) if caller.tenant is not None else facts.tenant_named(named or "")
+    if found is None or named not in (None, found.ati_id):
+        raise facts.TenantUnknown(named)
+    return found
+
+
 class Buckets:
     """Calls per second of each service key: its number, divided by the processes that share the work."""
 

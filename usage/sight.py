@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from rest_framework.exceptions import ValidationError
 
 from tenants import facts, versions
-from tenants.authentication import Caller, Unauthenticated
-from tenants.facts import TenantFacts, TenantUnknown
+from tenants.authentication import Caller, Unauthenticated, tenant_of
+from tenants.facts import TenantFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +26,8 @@ def of(caller: Caller, named: str | None) -> Sight:
     """
     if caller.has_bad_ati_token:
         raise Unauthenticated("X-ATI-Token is unknown, expired, revoked or an invitation.")
-    tenant = _tenant(caller, named)
+    tenant = tenant_of(caller, named)
+    if tenant is None:
+        raise ValidationError({"tenant": "This key may act for any tenant: say whose usage to read."})
     versions.refresh(versions.CATALOGUE, tenant.id)
     return Sight(tenant=facts.tenant(tenant.id), user=None if caller.sees_all else caller.user_key)
-
-
-def _tenant(caller: Caller, named: str | None) -> TenantFacts:
-    if caller.tenant is not None:
-        own = facts.tenant(caller.tenant)
-        if named not in (None, own.ati_id):
-            raise TenantUnknown(named)
-        return own
-    if named is None:
-        raise ValidationError({"tenant": "This key may act for any tenant: say whose usage to read."})
-    found = facts.tenant_named(named)
-    if found is None:
-        raise TenantUnknown(named)
-    return found

@@ -12,13 +12,13 @@ from plans.charges import Measure
 from tenants.models import Tenant
 from tests import cast, console
 from tests.usage.rows import make_log, make_meter, make_rows
-from usage.admin.base import first_id_at
 from usage.models import (
     Denial,
     UsageLog,
     UsageMeter,
     UsageReservation,
 )
+from usage.queries import first_id_at
 
 MODELS = console.models_of("usage")
 

@@ -18,6 +18,7 @@ from plans.charges import Measure
 from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.figures import number, usd
 from tenants.admin.refusals import SENTENCES, Refusal
+from usage.queries import first_id_at
 
 _COUNTED = 10_000
 _SPANS = {
@@ -34,11 +35,6 @@ SENTENCES.update(
         for table in ("tenants_tenant", "plans_feature", "plans_task", "plans_modelclass")
     }
 )
-
-
-def first_id_at(at: datetime) -> UUID:
-    """The smallest UUIDv7 of an instant: a bound for rows by their time, on the primary key."""
-    return UUID(int=(int(at.timestamp() * 1000) << 80) | (0x7000 << 64) | (0x8000 << 48))
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # the stubs' Paginator is generic, Django's is not
@@ -80,6 +76,12 @@ class LedgerAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER  # a count for each choice of each filter
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401 - as in Django
+        """All that its sections show."""
+        if self.fieldsets is None:
+            return list(super().get_readonly_fields(request, obj))
+        return [name for _, options in self.fieldsets for name in options["fields"]]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401 - as in Django
         """Without the lines of JSON that this row does not have."""

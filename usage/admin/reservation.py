@@ -58,9 +58,6 @@ class UsageReservationAdmin(LedgerAdmin):
         ("Asked and answered", {"fields": ["ask", "decision", "result"]}),
     ]  # fmt: skip
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401
-        return [name for _, options in self.fieldsets for name in options["fields"]]
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
