@@ -143,6 +143,22 @@ def test_a_call_beyond_the_comfortable_level_is_told_all_readings_and_nothing_is
         assert books.meter(UNITS) == State(reserved=40 if outcome == "DEGRADE" else 80)
 
 
+def test_the_log_keeps_what_a_decision_read_and_which_unenforced_limits_it_passed(books: Books) -> None:
+    """An observed refusal can be reported, and a decision explained, when its reservation is long pruned."""
+    observed = replace(UNITS, enforced=False, amount=130)
+    reservation = books.hold([observed, COST])
+    books.settle(reservation, end(said=totals(1, 1)))
+    place = [each.charge.measure for each in books.bind([observed, COST])].index(Measure.UNITS)
+    (row,) = books.log()
+    assert row.decision is not None
+    assert (row.decision["over"], row.decision["readings"]) == ([place], [0] * 6)
+
+
+def test_a_decision_within_its_limits_notes_none(books: Books) -> None:
+    reservation = books.hold([UNITS])
+    assert "over" not in UsageReservation.objects.get(id=reservation).decision
+
+
 def test_the_largest_amounts_fit(books: Books) -> None:
     """10^9 of each count, 10^15 nano-USD; a price beyond that is cut there, for usage is never refused."""
     most = 10**9
@@ -161,6 +177,14 @@ def test_the_largest_amounts_fit(books: Books) -> None:
 
 
 # --- batches
+
+
+def test_a_batch_notes_the_unenforced_limits_that_each_item_passed(books: Books) -> None:
+    observed = replace(UNITS, enforced=False)
+    asks = [books.wanted([observed], key=f"k{number}") for number in range(3)]
+    ledger.reserve_batch(books.tenant, ALWAYS, asks)
+    kept = UsageReservation.objects.for_tenant(books.tenant).order_by("idempotency_key")
+    assert [row.decision.get("over") for row in kept] == [None, None, [0]]
 
 
 def test_a_batch_is_decided_in_order_against_running_sums(books: Books) -> None:

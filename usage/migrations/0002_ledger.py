@@ -1,12 +1,8 @@
 """The ledger's SQL functions, partitions to begin with, and the guard of what the ledger refers to."""
 
-from pathlib import Path
-
-from django.apps.registry import Apps
 from django.db import migrations
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-_SQL = Path(__file__).resolve().parent.parent / "sql"
+from usage.migrations._sql import run_file
 
 _TABLES = """
     -- Counters change all the time: room on each page keeps their updates HOT.
@@ -47,13 +43,6 @@ _DROP = """
 """
 
 
-def _run_file(name: str) -> migrations.RunPython:
-    def run(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-        schema_editor.execute((_SQL / name).read_text(), params=None)
-
-    return migrations.RunPython(run, migrations.RunPython.noop)
-
-
 class Migration(migrations.Migration):
     dependencies = [
         ("usage", "0001_initial"),
@@ -63,8 +52,9 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(migrations.RunSQL.noop, _DROP),
-        _run_file("tables.sql"),
-        _run_file("ledger.sql"),
+        run_file("tables.sql"),
+        run_file("types.sql"),
+        run_file("ledger.sql"),
         migrations.RunSQL(_TABLES, migrations.RunSQL.noop),
         *(
             migrations.RunSQL(_GUARD.format(table=table, reference=reference), _UNGUARD.format(table=table))

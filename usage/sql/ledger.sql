@@ -6,35 +6,7 @@
 --   1 input  2 cached input  3 cache write  4 output  5 reasoning tokens  6 API calls  7 items
 -- Rates are nano-USD: per million of 1 input  2 cached input  3 cache write  4 output tokens, and 5 per unit.
 
-CREATE TYPE ledger_answer AS (
-    outcome text,              -- what happened, see each function
-    id uuid,                   -- the reservation, or the log row of a fact
-    tenant uuid,
-    at timestamptz,            -- the database's clock
-    numbers bigint[],          -- catalogue, keys, tenant: as they stand now
-    status text,               -- of the reservation, now
-    expires_at timestamptz,
-    body jsonb,                -- the stored decision, or the first answer of an ending
-    readings bigint[]          -- used, reserved, overrun of each meter in turn
-);
-
--- What a reservation is asked with: the request's fields as Python sends them.
-CREATE TYPE ledger_ask AS (
-    key text, fingerprint text, ttl integer,
-    user_key text, feature text, task text, model_class text, plan uuid, unit text, rates bigint[],
-    meters uuid[], measures text[], periods text[], amounts bigint[], limits bigint[], enforced boolean[],
-    degrade_above bigint[], charges jsonb, held_totals bigint[], held_cost bigint,
-    correlation_id text, ask jsonb, metadata jsonb, decision jsonb
-);
-
--- What an ending or report changes: per meter what is booked, what of the hold ends, what no hold covered.
-CREATE TYPE ledger_weight AS (
-    g bigint[], freed bigint[], over bigint[],
-    totals bigint[], units bigint, cost bigint, row_totals bigint[], row_units bigint, row_cost bigint,
-    certainty text
-);
-
-CREATE FUNCTION ledger_numbers(p_tenant uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION ledger_numbers(p_tenant uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY[
         max(number) FILTER (WHERE subject = '00000000-0000-0000-0000-000000000001'),
         max(number) FILTER (WHERE subject = '00000000-0000-0000-0000-000000000002'),
@@ -44,7 +16,7 @@ CREATE FUNCTION ledger_numbers(p_tenant uuid) RETURNS bigint[] LANGUAGE sql STAB
 $$;
 
 -- Whether an answer decided with these numbers, for this window, may still be given. A NULL was not relied on.
-CREATE FUNCTION ledger_is_stale(
+CREATE OR REPLACE FUNCTION ledger_is_stale(
     p_numbers bigint[], p_now_numbers bigint[], p_from timestamptz, p_until timestamptz, p_now timestamptz
 ) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT (p_numbers[1] IS NOT NULL AND p_numbers[1] IS DISTINCT FROM p_now_numbers[1])
@@ -54,7 +26,7 @@ CREATE FUNCTION ledger_is_stale(
 $$;
 
 -- used, reserved and overrun of each meter in turn; a missing meter reads 0.
-CREATE FUNCTION ledger_read(p_tenant uuid, p_meters uuid[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ledger_read(p_tenant uuid, p_meters uuid[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     v_readings bigint[] := array_fill(0::bigint, ARRAY[3 * cardinality(p_meters)]);
     v_meter uuid;
@@ -78,7 +50,7 @@ END
 $$;
 
 -- A meter's row, with zeros, from its place in a list of charges: [user, feature, task, measure, period, start, end].
-CREATE FUNCTION ledger_add_meter(p_tenant uuid, p_meter uuid, p_charge jsonb) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION ledger_add_meter(p_tenant uuid, p_meter uuid, p_charge jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO usage_usagemeter (id, tenant_id, user_key, feature_id, task_id, measure, period, period_start,
                                   period_end, used, reserved, overrun, archived)
     VALUES (p_meter, p_tenant, p_charge->>0, p_charge->>1, p_charge->>2, p_charge->>3, p_charge->>4,
@@ -86,7 +58,13 @@ CREATE FUNCTION ledger_add_meter(p_tenant uuid, p_meter uuid, p_charge jsonb) RE
     ON CONFLICT (id) DO NOTHING
 $$;
 
-CREATE FUNCTION ledger_insert(p_tenant uuid, p_id uuid, p_now timestamptz, p_ask ledger_ask, p_readings bigint[])
+-- A decision with the places of its charges that went beyond a limit, where nothing refused for it.
+CREATE OR REPLACE FUNCTION ledger_noting(p_decision jsonb, p_over integer[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN cardinality(p_over) = 0 THEN p_decision
+                ELSE p_decision || jsonb_build_object('over', p_over) END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger_insert(p_tenant uuid, p_id uuid, p_now timestamptz, p_ask ledger_ask, p_readings bigint[])
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_zeros bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_ask.meters)]);
@@ -107,7 +85,7 @@ END
 $$;
 
 -- The answer to a key that has a reservation: REPLAY, or CONFLICT where the body was another; NULL where it has none.
-CREATE FUNCTION ledger_replay(
+CREATE OR REPLACE FUNCTION ledger_replay(
     p_tenant uuid, p_key text, p_fingerprint text, p_now timestamptz, p_numbers bigint[]
 ) RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -127,7 +105,7 @@ $$;
 
 -- GRANTED, REPLAY or CONFLICT; DENIED or DEGRADE with the readings, nothing written; STALE.
 -- A race lost after the look raises LR001 and leaves nothing: ask again.
-CREATE FUNCTION ledger_reserve(
+CREATE OR REPLACE FUNCTION ledger_reserve(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_ask jsonb
 ) RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -143,6 +121,7 @@ DECLARE
     v_limit bigint;
     v_enforced boolean;
     v_total bigint;
+    v_over integer[] := '{}';  -- places of the charges that are beyond a limit that is not enforced
 BEGIN
     IF ledger_is_stale(p_numbers, v_numbers, p_from, p_until, v_now) THEN
         RETURN ROW('STALE', NULL, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
@@ -156,10 +135,14 @@ BEGIN
     FOR i IN 1 .. cardinality(v_ask.meters) LOOP
         CONTINUE WHEN v_ask.amounts[i] = 0;
         v_total := v_readings[3 * i - 2] + v_readings[3 * i - 1] + v_ask.amounts[i];
-        IF v_ask.enforced[i] AND v_total > v_ask.limits[i] THEN
-            v_outcome := 'DENIED';
-            EXIT;
-        ELSIF v_total > v_ask.degrade_above[i] THEN
+        IF v_total > v_ask.limits[i] THEN
+            IF v_ask.enforced[i] THEN
+                v_outcome := 'DENIED';
+                EXIT;
+            END IF;
+            v_over := v_over || (i - 1);
+        END IF;
+        IF v_total > v_ask.degrade_above[i] THEN
             v_outcome := 'DEGRADE';
         END IF;
     END LOOP;
@@ -173,6 +156,7 @@ BEGIN
     END IF;
 
     v_id := ledger_uuid7(v_now);
+    v_ask.decision := ledger_noting(v_ask.decision, v_over);
     WHILE NOT ledger_insert(p_tenant, v_id, v_now, v_ask, v_readings) LOOP
         v_answer := ledger_replay(p_tenant, v_ask.key, v_ask.fingerprint, v_now, v_numbers);
         IF v_answer.outcome IS NOT NULL THEN
@@ -210,7 +194,7 @@ END
 $$;
 
 -- A batch of one tenant, decided in item order against running sums: one answer an item, or one STALE for all.
-CREATE FUNCTION ledger_reserve_batch(
+CREATE OR REPLACE FUNCTION ledger_reserve_batch(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_asks jsonb
 ) RETURNS SETOF ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -237,6 +221,7 @@ DECLARE
     v_room bigint;
     v_limit bigint;
     v_item integer;
+    v_over integer[];
 BEGIN
     IF ledger_is_stale(p_numbers, v_numbers, p_from, p_until, v_now) THEN
         RETURN NEXT ROW('STALE', NULL, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
@@ -263,15 +248,21 @@ BEGIN
             v_outcome := 'GRANTED';
             v_readings := '{}';
             v_places := '{}';
+            v_over := '{}';
             FOR i IN 1 .. cardinality(v_ask.meters) LOOP
                 v_place := array_position(v_meters, v_ask.meters[i]);
                 v_places := v_places || v_place;
                 v_readings := v_readings || v_running[3 * v_place - 2 : 3 * v_place];
                 CONTINUE WHEN v_ask.amounts[i] = 0 OR v_outcome = 'DENIED';
                 v_total := v_running[3 * v_place - 2] + v_running[3 * v_place - 1] + v_ask.amounts[i];
-                IF v_ask.enforced[i] AND v_total > v_ask.limits[i] THEN
-                    v_outcome := 'DENIED';
-                ELSIF v_total > v_ask.degrade_above[i] THEN
+                IF v_total > v_ask.limits[i] THEN
+                    IF v_ask.enforced[i] THEN
+                        v_outcome := 'DENIED';
+                        CONTINUE;
+                    END IF;
+                    v_over := v_over || (i - 1);
+                END IF;
+                IF v_total > v_ask.degrade_above[i] THEN
                     v_outcome := 'DEGRADE';
                 END IF;
             END LOOP;
@@ -281,6 +272,7 @@ BEGIN
                 v_answer.status := 'OPEN';
                 v_answer.expires_at := v_now + make_interval(secs => v_ask.ttl);
                 v_keys := v_keys || v_ask.key;
+                v_asks[n].decision := ledger_noting(v_ask.decision, v_over);
                 FOR i IN 1 .. cardinality(v_ask.meters) LOOP
                     CONTINUE WHEN v_ask.amounts[i] = 0;
                     v_place := v_places[i];
@@ -336,7 +328,7 @@ $$;
 
 -- Confirms a refusal or a pass-through decided without meters: CONFIRMED, or REPLAY, CONFLICT, STALE.
 -- With meters (and no key) it is the look of a check: their readings, nothing promised.
-CREATE FUNCTION ledger_confirm(
+CREATE OR REPLACE FUNCTION ledger_confirm(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz,
     p_key text, p_fingerprint text, p_meters uuid[]
 ) RETURNS ledger_answer LANGUAGE plpgsql AS $$
@@ -361,7 +353,7 @@ $$;
 
 -- The one rule of booking: g = T - booked per meter; what of the hold that ends; what no hold covered.
 -- p_totals may have NULLs (not said); p_cost is of what they say, NULL where the flat rates of the hold count.
-CREATE FUNCTION ledger_weigh(
+CREATE OR REPLACE FUNCTION ledger_weigh(
     r usage_usagereservation, p_kind text, p_totals bigint[], p_cost bigint, p_unpriced boolean, p_certainty text
 ) RETURNS ledger_weight LANGUAGE plpgsql AS $$
 DECLARE
@@ -471,7 +463,7 @@ $$;
 
 -- Applies booked, freed and overrun amounts to meters given in id order. A minute that ended over an hour ago
 -- may be pruned: it is not made again.
-CREATE FUNCTION ledger_apply(
+CREATE OR REPLACE FUNCTION ledger_apply(
     p_tenant uuid, p_now timestamptz, p_meters uuid[], p_charges jsonb, p_g bigint[], p_freed bigint[],
     p_over bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -508,7 +500,7 @@ END
 $$;
 
 -- Writes the log row of a weight. p_kind is its status; minutes stay out of its charges.
-CREATE FUNCTION ledger_log(
+CREATE OR REPLACE FUNCTION ledger_log(
     p_tenant uuid, r usage_usagereservation, p_now timestamptz, p_kind text, w ledger_weight, p_facts jsonb,
     p_occurred timestamptz
 ) RETURNS uuid LANGUAGE plpgsql AS $$
@@ -543,14 +535,15 @@ BEGIN
         COALESCE(p_facts->'price', to_jsonb(r.rates)), (p_facts->>'latency_ms')::bigint, w.certainty,
         r.status = 'EXPIRED', p_facts->>'error', (p_facts->>'refers_to')::uuid, p_occurred, p_now,
         COALESCE(p_facts->>'correlation_id', r.correlation_id), v_meters, v_measures, v_charges, v_overruns,
-        v_helds, CASE WHEN v_ends THEN r.ask END, CASE WHEN v_ends THEN r.decision END,
+        v_helds, CASE WHEN v_ends THEN r.ask END,
+        CASE WHEN v_ends THEN r.decision || jsonb_build_object('readings', r.readings) END,
         COALESCE(p_facts->'metadata', r.metadata));
     RETURN v_id;
 END
 $$;
 
 -- Writes an ending or report down: the log row, and the reservation's new state with its first answer.
-CREATE FUNCTION ledger_write(
+CREATE OR REPLACE FUNCTION ledger_write(
     p_tenant uuid, r usage_usagereservation, p_now timestamptz, p_kind text, w ledger_weight, p_facts jsonb,
     p_fingerprint text
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -584,7 +577,7 @@ $$;
 
 -- What asking for `p_kind` means for a reservation as it stands:
 -- BOOK, or REPLAY, CONFLICT (same ending, other body), ENDED (another ending), EXPIRED (a late release), GONE.
-CREATE FUNCTION ledger_verdict(r usage_usagereservation, p_kind text, p_fingerprint text)
+CREATE OR REPLACE FUNCTION ledger_verdict(r usage_usagereservation, p_kind text, p_fingerprint text)
 RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN r.status = 'OPEN' THEN 'BOOK'
@@ -598,7 +591,7 @@ $$;
 
 -- Commit (COMPLETED, FAILED), RELEASED or REPORT of one reservation: BOOKED, or a verdict as above, MISSING, STALE.
 -- p_tenant NULL: the id alone names it. p_end: kind, totals, cost, unpriced, certainty, fingerprint, facts.
-CREATE FUNCTION ledger_end(
+CREATE OR REPLACE FUNCTION ledger_end(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_id uuid, p_user text, p_end jsonb
 ) RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -640,7 +633,7 @@ END
 $$;
 
 -- Applies many weights to their meters: summed to one update a meter, in id order.
-CREATE FUNCTION ledger_fold(
+CREATE OR REPLACE FUNCTION ledger_fold(
     p_tenant uuid, p_now timestamptz, p_rows usage_usagereservation[], p_weights ledger_weight[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -668,7 +661,7 @@ $$;
 
 -- Many commits of one tenant in one transaction: one answer an item in order, or one STALE for all.
 -- An item has the reservation's id beside what ledger_end takes as p_end.
-CREATE FUNCTION ledger_end_batch(
+CREATE OR REPLACE FUNCTION ledger_end_batch(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_user text, p_items jsonb
 ) RETURNS SETOF ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -735,7 +728,7 @@ END
 $$;
 
 -- Moves the deadline: EXTENDED, GONE (it ended), MISSING or STALE. It lives at most 7 days in all.
-CREATE FUNCTION ledger_extend(
+CREATE OR REPLACE FUNCTION ledger_extend(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_id uuid, p_user text, p_ttl integer
 ) RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -763,7 +756,7 @@ END
 $$;
 
 -- Expires up to p_most due reservations of one tenant, skipping those somebody works on; how many it did.
-CREATE FUNCTION ledger_expire(p_tenant uuid, p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ledger_expire(p_tenant uuid, p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_rows usage_usagereservation[] := '{}';
@@ -792,7 +785,7 @@ $$;
 -- (the same source and id, or the same reservation, with another body), or one STALE for all.
 -- An item: source, event_id, fingerprint, what ledger_end takes as p_end, reservation (id or null), occurred_at,
 -- and for a fact `row`: the fields of a reservation that holds nothing.
-CREATE FUNCTION ledger_record(
+CREATE OR REPLACE FUNCTION ledger_record(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_user text, p_items jsonb
 ) RETURNS SETOF ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -937,7 +930,7 @@ $$;
 
 -- Sets a COMPLETED or FAILED row right: books the difference between p_end's totals and what the row and its
 -- earlier corrections say, in the row's own periods. BOOKED, UNCHANGED or MISSING.
-CREATE FUNCTION ledger_correct(p_tenant uuid, p_log uuid, p_end jsonb) RETURNS ledger_answer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ledger_correct(p_tenant uuid, p_log uuid, p_end jsonb) RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     l usage_usagelog;
