@@ -1,0 +1,13 @@
+"""The ledger's tables; import models from here. `usage.ledger` alone writes meters, reservations and log."""
+
+from usage.models.base import UsageQuerySet
+from usage.models.denial import Denial
+from usage.models.event import UsageEvent
+from usage.models.log import Certainty, LogStatus, UsageLog
+from usage.models.meter import UsageMeter
+from usage.models.reservation import ReservationStatus, UsageReservation
+
+__all__ = [
+    "Certainty", "Denial", "LogStatus", "ReservationStatus", "UsageEvent", "UsageLog", "UsageMeter", "UsageQuerySet",
+    "UsageReservation",
+]  # fmt: skip
