@@ -2,12 +2,13 @@
 
 from usage.models.base import UsageQuerySet
 from usage.models.denial import Denial
+from usage.models.estimate import HoldEstimate
 from usage.models.event import UsageEvent
 from usage.models.log import Certainty, LogStatus, UsageLog
 from usage.models.meter import UsageMeter
 from usage.models.reservation import ReservationStatus, UsageReservation
 
 __all__ = [
-    "Certainty", "Denial", "LogStatus", "ReservationStatus", "UsageEvent", "UsageLog", "UsageMeter", "UsageQuerySet",
-    "UsageReservation",
+    "Certainty", "Denial", "HoldEstimate", "LogStatus", "ReservationStatus", "UsageEvent", "UsageLog", "UsageMeter",
+    "UsageQuerySet", "UsageReservation",
 ]  # fmt: skip
