@@ -7,11 +7,11 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from plans import periods
+from plans.calendars import calendar_of
 from plans.charges import Charge
+from plans.periods import Period
 from tenants.facts import TenantFacts
-from usage import periods
-from usage.calendars import calendar_of
-from usage.periods import Period
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from django.db.models import (
 )  # fmt: skip
 from django.db.models.functions import Coalesce, Concat
 
+from plans.calendars import calendar_of
 from plans.charges import PeriodKind
-from usage.calendars import calendar_of
+from plans.periods import period
 from usage.ledger import Reading
 from usage.models import Denial, LogStatus, UsageLog, UsageMeter, UsageReservation
-from usage.periods import period
 from usage.sight import Sight
 
 # An event may lie this far ahead of the clock that makes its row's id.

@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 from rest_framework.exceptions import ValidationError
 
+from plans import periods
 from plans.charges import PeriodKind
+from plans.periods import Calendar
 from plans.pricing import usd
-from usage import periods, queries
+from usage import queries
 from usage.answers import Summary, SummaryEntry, SummaryFigures
 from usage.filters import INSTANT_HINT, instant
-from usage.periods import Calendar
 from usage.sight import Sight
 
 GROUPS = ("day", "hour", *queries.GROUP_COLUMNS)

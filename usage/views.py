@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from plans.calendars import calendar_of
 from tenants.models import Scope
 from tenants.views import CallerView, caller_of, json_answer, note
 from usage import filters, pagination, queries, sight, summaries
 from usage.answers import DenialEntry, LogEntry
-from usage.calendars import calendar_of
 from usage.filters import DenialFilter, LogFilter
 from usage.models import Denial, UsageLog
 from usage.pagination import Order, newest_first

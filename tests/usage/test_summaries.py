@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from tests.usage.calendars import DAY, MONTH, TICK, ZONES, calendars, instants, utc
-from usage import periods, summaries
-from usage.periods import Calendar
+from plans import periods
+from plans.periods import Calendar
+from tests.plans.calendars import DAY, MONTH, TICK, ZONES, calendars, instants, utc
+from usage import summaries
 
 NOW = utc(2026, 11, 24, 10)
 

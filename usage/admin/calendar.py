@@ -8,11 +8,11 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
+from plans import calendars
 from tenants.admin.asking import Question, ask
 from tenants.admin.tenant import TenantAdmin
 from tenants.admin.unfolded import action
 from tenants.models import Tenant
-from usage import calendars
 
 
 class CalendarForm(forms.Form):

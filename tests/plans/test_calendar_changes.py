@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plans.charges import PeriodKind
-from tests.usage.calendars import (
+from plans.periods import Calendar, CalendarChange, changed, period
+from tests.plans.calendars import (
     DAY,
     HOUR,
     MONTH,
@@ -20,7 +21,6 @@ from tests.usage.calendars import (
     local_kinds,
     utc,
 )
-from usage.periods import Calendar, CalendarChange, changed, period
 
 
 @st.composite

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from django.db import transaction
 
+from plans.periods import Calendar, CalendarChange, changed
 from tenants.facts import TenantFacts
 from tenants.models import Tenant
-from usage.periods import Calendar, CalendarChange, changed
 
 
 def calendar_of(tenant: TenantFacts) -> Calendar:

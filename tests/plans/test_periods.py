@@ -8,7 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plans.charges import PeriodKind
-from tests.usage.calendars import (
+from plans.periods import (
+    EPOCH,
+    Calendar,
+    CalendarChange,
+    Period,
+    month_end,
+    period,
+    zones,
+)
+from tests.plans.calendars import (
     DAY,
     HOUR,
     MINUTE,
@@ -22,15 +31,6 @@ from tests.usage.calendars import (
     instants,
     local_kinds,
     utc,
-)
-from usage.periods import (
-    EPOCH,
-    Calendar,
-    CalendarChange,
-    Period,
-    month_end,
-    period,
-    zones,
 )
 
 # --- tiling

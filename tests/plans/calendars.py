@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from plans.charges import PeriodKind
-from usage.periods import EPOCH, Calendar, Period, period
+from plans.periods import EPOCH, Calendar, Period, period
 
 MINUTE, DAY, MONTH, OPEN = PeriodKind.MINUTE, PeriodKind.DAY, PeriodKind.MONTH, PeriodKind.OPEN
 TICK = timedelta(microseconds=1)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plans.calendars import calendar_of, change_calendar
+from plans.periods import Calendar, CalendarChange, changed, period
 from tenants import facts, versions
 from tenants.models import Tenant
 from tests import cast
 from tests.parallel import at_once
-from tests.usage.calendars import DAY, MONTH, TICK, ZONES, bounds, utc
-from usage.calendars import calendar_of, change_calendar
-from usage.periods import Calendar, CalendarChange, changed, period
+from tests.plans.calendars import DAY, MONTH, TICK, ZONES, bounds, utc
 
 NOW = utc(2026, 10, 20)
 NOVEMBER = utc(2026, 11, 1)
