@@ -1,6 +1,27 @@
 """Calls that cannot be answered. `metering_site.problems` gives each its status and code."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ProblemCode(StrEnum):
+    """Why a call could not be answered. Stable: clients switch on it, and docs/errors.md has a section on each."""
+
+    MALFORMED = "MALFORMED"
+    IDEMPOTENCY_KEY_MISSING = "IDEMPOTENCY_KEY_MISSING"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    RESERVATION_ENDED = "RESERVATION_ENDED"
+    RESERVATION_GONE = "RESERVATION_GONE"
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    INVALID = "INVALID"
+    THROTTLED = "THROTTLED"
+    INTERNAL = "INTERNAL"
+    UNAVAILABLE = "UNAVAILABLE"
 
 
 class Malformed(Exception):

@@ -17,8 +17,9 @@ from django.utils.deprecation import MiddlewareMixin
 
 Next = Callable[[HttpRequest], HttpResponseBase]
 
-# Called by programs: no session, no cookie, and any Host header (a health check comes by number).
-NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz")
+# Called by programs: no session, no cookie, and any Host header (a health check comes by number). The pages about
+# errors are where problems lead, so they answer by whatever name the API was called.
+NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz", "/errors/")
 DRAINED_BYTES = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

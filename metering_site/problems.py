@@ -6,14 +6,16 @@ from typing import Any
 
 import orjson
 import structlog
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.views.defaults import page_not_found
+from django.urls import reverse
+from django.views import defaults
 from rest_framework import exceptions
 
 from enforcement import errors
+from enforcement.errors import ProblemCode
 from tenants.authentication import Throttled, Unauthenticated
 from tenants.facts import TenantUnknown
 from tenants.views import ScopeMissing
@@ -23,57 +25,60 @@ from usage.measures import BadUsage
 log = structlog.get_logger()
 
 Fields = Sequence[Mapping[str, str]]
+Found = tuple[ProblemCode, str, Fields, Mapping[str, str] | None]
+
+# Each code's status, and what is wrong in a few words.
+_KINDS: Mapping[ProblemCode, tuple[int, str]] = {
+    ProblemCode.MALFORMED: (400, "The request cannot be read"),
+    ProblemCode.IDEMPOTENCY_KEY_MISSING: (400, "An idempotency key is missing"),
+    ProblemCode.UNAUTHENTICATED: (401, "No credential that authenticates"),
+    ProblemCode.SCOPE_MISSING: (403, "The credential may not do this"),
+    ProblemCode.NOT_FOUND: (404, "There is no such thing here"),
+    ProblemCode.METHOD_NOT_ALLOWED: (405, "The address does not take this method"),
+    ProblemCode.NOT_ACCEPTABLE: (406, "There is no such form of it"),
+    ProblemCode.IDEMPOTENCY_CONFLICT: (409, "Used before with another body"),
+    ProblemCode.RESERVATION_ENDED: (409, "The reservation ended in another way"),
+    ProblemCode.RESERVATION_GONE: (410, "The reservation has ended"),
+    ProblemCode.BODY_TOO_LARGE: (413, "The body is too large"),
+    ProblemCode.INVALID: (422, "A field cannot be as it is"),
+    ProblemCode.THROTTLED: (429, "Too many calls with this key"),
+    ProblemCode.INTERNAL: (500, "A fault on the server"),
+    ProblemCode.UNAVAILABLE: (503, "No answer can be given right now"),
+}
 
 
 def problem(
-    status: int,
-    code: str,
-    detail: str,
-    *,
-    fields: Fields = (),
-    headers: Mapping[str, str] | None = None,
+    code: ProblemCode, detail: str, *, fields: Fields = (), headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     """One problem as an answer; `fields` are {"field", "message"} of each bad one."""
-    return HttpResponse(
-        orjson.dumps(body(status, code, detail, fields=fields)),
-        status=status,
-        content_type="application/problem+json",
-        headers=headers,
-    )
-
-
-def body(status: int, code: str, detail: str, *, fields: Fields = ()) -> dict[str, Any]:
-    """One problem as JSON; in a batch the body of an item that failed."""
-    found: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+    status, title = _KINDS[code]
+    body: dict[str, Any] = {
+        "type": reverse("error", args=[code]),
+        "title": title,
         "status": status,
         "detail": detail,
         "code": code,
     }
     if fields:
-        found["errors"] = list(fields)
-    return found
+        body["errors"] = list(fields)
+    return HttpResponse(orjson.dumps(body), status=status, content_type="application/problem+json", headers=headers)
 
 
 def answer(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler: the problem an exception makes, never a bare 500."""
-    found = of(error)
+    found = _of(error)
     if found is None:
         log.error("unexpected", error=type(error).__name__, exc_info=error)
-        return problem(500, "INTERNAL", "Something failed here; it is logged under the request's X-Request-ID.")
-    status, code, detail, fields, headers = found
-    return problem(status, code, detail, fields=fields, headers=headers)
+        return problem(ProblemCode.INTERNAL, _FAULT)
+    code, detail, fields, headers = found
+    return problem(code, detail, fields=fields, headers=headers)
 
 
-Found = tuple[int, str, str, Fields, Mapping[str, str] | None]
-
-
-def of(error: Exception) -> Found | None:
-    """Status, code, detail, bad fields and headers of an exception; None where it is a fault of ours."""
-    for kind, (status, code) in _SIMPLE.items():
+def _of(error: Exception) -> Found | None:
+    """Code, detail, bad fields and headers of an exception; None where it is a fault of ours."""
+    for kind, code in _SIMPLE.items():
         if isinstance(error, kind):
-            return status, code, _SENTENCES.get(kind) or str(error) or code, (), None
+            return code, _SENTENCES.get(kind) or str(error) or _KINDS[code][1], (), None
     return _particular(error)
 
 
@@ -84,11 +89,12 @@ def _particular(error: Exception) -> Found | None:
         case exceptions.ValidationError():
             return _invalid(_fields(error.detail))
         case Throttled():
-            return 429, "THROTTLED", str(error), (), {"Retry-After": str(error.retry_after_seconds)}
+            return ProblemCode.THROTTLED, str(error), (), {"Retry-After": str(error.retry_after_seconds)}
         case Unauthenticated():
-            return 401, "UNAUTHENTICATED", str(error), (), {"WWW-Authenticate": 'Bearer realm="api"'}
+            return ProblemCode.UNAUTHENTICATED, str(error), (), {"WWW-Authenticate": 'Bearer realm="api"'}
         case errors.TooLarge():
-            return 413, "BODY_TOO_LARGE", f"The body may have {error.most // 1024} KiB at most.", (), None
+            detail = f"The body may have {error.most // 1024} KiB at most: send less, or fewer items at a time."
+            return ProblemCode.BODY_TOO_LARGE, detail, (), None
         case DataError():  # what fields allow each by itself can add up to more than a meter holds
             log.warning("beyond counting", error=str(error).partition("\n")[0])
             return _invalid([{"field": "usage", "message": "It adds up to more than a meter can hold."}])
@@ -97,39 +103,48 @@ def _particular(error: Exception) -> Found | None:
             return _unavailable("The database is away. Try again shortly.")
         case Stale() | errors.Restless():
             return _unavailable("The configuration is changing right now. Try again shortly.")
-        case exceptions.APIException():
-            return error.status_code, _code_of(error.status_code), str(error.detail), (), None
+        case exceptions.APIException() if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _BY_STATUS.get(error.status_code, ProblemCode.MALFORMED), str(error.detail), (), None
         case _:
             return None
 
 
-_SIMPLE: dict[type[Exception], tuple[int, str]] = {
-    errors.Malformed: (400, "MALFORMED"),
-    errors.KeyMissing: (400, "IDEMPOTENCY_KEY_MISSING"),
-    ScopeMissing: (403, "SCOPE_MISSING"),
-    SuspiciousOperation: (400, "MALFORMED"),
-    PermissionDenied: (403, "SCOPE_MISSING"),
-    errors.Unknown: (404, "NOT_FOUND"),
-    TenantUnknown: (404, "NOT_FOUND"),
-    Http404: (404, "NOT_FOUND"),
-    errors.KeyConflict: (409, "IDEMPOTENCY_CONFLICT"),
-    errors.Ended: (409, "RESERVATION_ENDED"),
-    errors.Gone: (410, "RESERVATION_GONE"),
+_FAULT = "Something failed here. It is logged under the request's X-Request-ID: tell the operator."
+_SIMPLE: Mapping[type[Exception], ProblemCode] = {
+    errors.Malformed: ProblemCode.MALFORMED,
+    errors.KeyMissing: ProblemCode.IDEMPOTENCY_KEY_MISSING,
+    ScopeMissing: ProblemCode.SCOPE_MISSING,
+    DisallowedHost: ProblemCode.MALFORMED,
+    SuspiciousOperation: ProblemCode.MALFORMED,
+    PermissionDenied: ProblemCode.SCOPE_MISSING,
+    errors.Unknown: ProblemCode.NOT_FOUND,
+    TenantUnknown: ProblemCode.NOT_FOUND,
+    Http404: ProblemCode.NOT_FOUND,
+    exceptions.MethodNotAllowed: ProblemCode.METHOD_NOT_ALLOWED,
+    exceptions.NotAcceptable: ProblemCode.NOT_ACCEPTABLE,
+    errors.KeyConflict: ProblemCode.IDEMPOTENCY_CONFLICT,
+    errors.Ended: ProblemCode.RESERVATION_ENDED,
+    errors.Gone: ProblemCode.RESERVATION_GONE,
 }
-_SENTENCES = {
+_SENTENCES: Mapping[type[Exception], str] = {
+    DisallowedHost: "The Host header is not the name of a host that is served here.",
     TenantUnknown: "There is no such tenant here.",
-    Http404: "There is nothing at this address.",
+    Http404: "There is nothing at this address; /api/docs/ shows what there is.",
     PermissionDenied: "This credential may not do that.",
+    exceptions.MethodNotAllowed: "This address does not take that method; the Allow header says which it takes.",
+    exceptions.NotAcceptable: "It is not to be had in the form that the Accept header asks for: leave the header out.",
 }
+# Of DRF's own refusals, those that have no class of their own above.
+_BY_STATUS = {401: ProblemCode.UNAUTHENTICATED, 403: ProblemCode.SCOPE_MISSING, 404: ProblemCode.NOT_FOUND}
 
 
 def _invalid(fields: Fields) -> Found:
     detail = " ".join(f"{field['field']}: {field['message']}" for field in fields)
-    return 422, "INVALID", detail, fields, None
+    return ProblemCode.INVALID, detail, fields, None
 
 
 def _unavailable(detail: str) -> Found:
-    return 503, "UNAVAILABLE", detail, (), {"Retry-After": "1"}
+    return ProblemCode.UNAVAILABLE, detail, (), {"Retry-After": "1"}
 
 
 def _fields(detail: object, path: str = "") -> list[dict[str, str]]:
@@ -141,14 +156,22 @@ def _fields(detail: object, path: str = "") -> list[dict[str, str]]:
     return [{"field": path or "body", "message": str(detail)}]
 
 
-def _code_of(status: int) -> str:
-    return {400: "MALFORMED", 401: "UNAUTHENTICATED", 403: "SCOPE_MISSING", 404: "NOT_FOUND"}.get(
-        status, HTTPStatus(status).name
-    )
-
-
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """What an address that does not exist answers: the API's clients a problem, a browser Django's page."""
-    if request.path_info.startswith("/api/"):
-        return problem(404, "NOT_FOUND", "There is nothing at this address.")
-    return page_not_found(request, exception)
+    if _is_for_programs(request):
+        return problem(ProblemCode.NOT_FOUND, _SENTENCES[Http404])
+    return defaults.page_not_found(request, exception)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """What a request answers that is turned away before any view."""
+    return answer(exception, {}) if _is_for_programs(request) else defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """What a fault outside any view answers; Django has logged it."""
+    return problem(ProblemCode.INTERNAL, _FAULT) if _is_for_programs(request) else defaults.server_error(request)
+
+
+def _is_for_programs(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why a call was permitted or refused. Stable: clients switch on them."""
+    """Why a call was permitted or refused. Stable: clients switch on it, and docs/errors.md has a section on each."""
 
     OK = "OK"
     TENANT_UNRESOLVED = "TENANT_UNRESOLVED"
