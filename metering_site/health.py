@@ -12,6 +12,8 @@ from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from tenants.database import repeatable
+
 
 @require_safe
 @never_cache
@@ -38,7 +40,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def _database() -> tuple[str, str]:
     """The state of the database and of its migrations: "ok", "unavailable", "unapplied" or "unknown"."""
     try:
-        applied = MigrationRecorder(connection).applied_migrations()
+        applied = repeatable(lambda: MigrationRecorder(connection).applied_migrations())
     except (DatabaseError, InterfaceError):
         return "unavailable", "unknown"
     return "ok", "ok" if _written_migrations() <= applied.keys() else "unapplied"

@@ -133,10 +133,16 @@ _options = _database.get("OPTIONS", {})
 DATABASES = {
     "default": {
         **_database,
+        "ENGINE": "tenants.postgresql",
         # Given as ?host= where it is a socket's folder, which has no place in the host part of a URL.
         "HOST": _options.pop("host", _database["HOST"]),
         "OPTIONS": {
-            "connect_timeout": 5,
+            "connect_timeout": 2,
+            # A host that is gone says nothing: over TCP what it has not acknowledged by then counts as lost.
+            "tcp_user_timeout": 3000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
             "application_name": _read("APPLICATION_NAME", str, "metering"),
             **_options,
         },

@@ -4,6 +4,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from tenants.postgresql import pulse
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "metering_site.settings")
 
 application = get_wsgi_application()
+pulse.start()

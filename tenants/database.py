@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from tenants.postgresql.base import Silent
+
 T = TypeVar("T")
 
 
@@ -13,10 +15,14 @@ def repeatable(statement: Callable[[], T]) -> T:
 
     For statements that may run twice: reads, and what the ledger makes idempotent. A connection that is only idle
     breaks with its server (a restart, a failover), and the request that meets it first need not fail for that.
+    Where there was none to break, or the database is silent, trying again only makes the caller wait.
     """
+    was_connected = connection.connection is not None
     try:
         return statement()
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError) as error:
+        if not was_connected or isinstance(error.__cause__, Silent):
+            raise
         if connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()

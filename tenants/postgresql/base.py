@@ -1,0 +1,58 @@
+"""Connections that give up on a server that has fallen silent, and the Django backend that makes them."""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Self, TypeVar
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.rows import TupleRow
+
+from tenants.postgresql.pulse import pulse
+
+T = TypeVar("T")
+Wish = TypeVar("Wish")
+
+# psycopg's own connect_timeout is two seconds at least, and a caller is answered within two.
+CONNECT_SECONDS = 1.5
+
+
+class Silent(psycopg.OperationalError):
+    """The database says nothing: no answer to anybody, or none to a new connection."""
+
+
+class Connection(psycopg.Connection[TupleRow]):
+    """A connection of which each wait ends when the database falls silent; it is closed then."""
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> Generator[Any, Any, Self]:
+        until = time.monotonic() + CONNECT_SECONDS
+        return _unless(lambda: pulse.is_silent or time.monotonic() > until, super()._connect_gen(conninfo))
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - psycopg's own
+        try:
+            return super().wait(_unless(lambda: pulse.is_silent, gen), *args, **kwargs)
+        except Silent:
+            self.close()  # an answer may still be on its way
+            raise
+
+
+def _unless(is_silent: Callable[[], bool], gen: Generator[Wish, Any, T]) -> Generator[Wish, Any, T]:
+    """What psycopg waits for, until that turns out to be in vain. It looks in ten times a second meanwhile."""
+    ready = None
+    try:
+        while True:
+            if not ready and is_silent():
+                raise Silent("the database does not answer")
+            ready = yield gen.send(ready)
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's, with these connections."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
+        self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return Connection.connect(**conn_params)
