@@ -26,7 +26,7 @@ def change_calendar(tenant: Tenant, *, timezone: str, anchor_day: int, now: date
     """
     with transaction.atomic():
         locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-        found = changed(_stored(locked), timezone, anchor_day, now)
+        found = changed(stored(locked), timezone, anchor_day, now)
         assert found.next is not None  # noqa: S101 - `changed` always sets it
         locked.timezone, locked.billing_anchor_day = found.timezone, found.anchor_day
         locked.calendar_since = found.since
@@ -43,7 +43,8 @@ def change_calendar(tenant: Tenant, *, timezone: str, anchor_day: int, now: date
     return found.next.at
 
 
-def _stored(tenant: Tenant) -> Calendar:
+def stored(tenant: Tenant) -> Calendar:
+    """How the days and months of a tenant's row fall."""
     change = None
     if tenant.next_timezone and tenant.next_billing_anchor_day and tenant.next_calendar_at:
         change = CalendarChange(

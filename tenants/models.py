@@ -312,6 +312,10 @@ class ATITokenQuerySet(models.QuerySet["ATIToken"]):
     def for_tenant(self, tenant: Tenant) -> Self:
         return self.filter(tenant=tenant)
 
+    def holding(self, plan: "Plan") -> Self:
+        """The root tokens whose plan or next plan this is, with what their plan's dates are read with."""
+        return self.filter(Q(plan=plan) | Q(next_plan=plan)).select_related("tenant", "plan", "next_plan")
+
     def with_plan_tier(self) -> Self:
         """What `plan_tier` reads, without a query per row."""
         return self.select_related("root__plan", "root__next_plan")

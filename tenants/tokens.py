@@ -8,12 +8,12 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from tenants.ids import uuid7
 from tenants.models import ATIToken, Scope, ServiceKey, Tenant, TokenStatus, User
@@ -81,12 +81,12 @@ def issue_root(
 
     TokenError where the tenant has its root token already, or the plan is not given or would end at once.
     """
-    _require_given(plan)
     if ends_at is not None and ends_at <= starts_at:
         raise TokenError("The plan would end before it begins.")
     public, text = _new(ATI)
     token_id = uuid7()
     with transaction.atomic():
+        _require_given(plan)
         locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         if locked.root_token_id is not None:
             raise TokenError(f"{tenant.ati_id} has its root token already; renew it instead.")
@@ -161,7 +161,9 @@ def _refuse_revoked(token: ATIToken) -> None:
 
 
 def _require_given(plan: "Plan") -> None:
-    if plan.status != "ACTIVE":  # plans.models.PlanStatus, which lies above
+    """Its row stays locked: a revision that takes its place meanwhile then finds this token. Before any token."""
+    locked = type(plan).objects.select_for_update(no_key=True).get(pk=plan.pk)
+    if locked.status != "ACTIVE":  # plans.models.PlanStatus, which lies above
         raise TokenError(f"{plan} is not active; only an active plan can be given.")
 
 
@@ -171,22 +173,51 @@ def change_plan(root: ATIToken, plan: "Plan", *, now: datetime, at: datetime | N
     A plan put in force now leaves a next plan that is still to come. TokenError where `root` is no root token,
     the plan is not given, `at` is not to come, or the tenant's plan has ended by then.
     """
-    _require_given(plan)
     if at is not None and at <= now:
         raise TokenError("The next plan must begin in the future; leave the date out to change it now.")
     with transaction.atomic():
+        _require_given(plan)
         locked = _locked_root(root)
         if locked.plan_ends_at is not None and (at or now) >= locked.plan_ends_at:
             raise TokenError("The tenant's plan has ended by then; move its end first.")
-        if locked.next_plan_at is not None and locked.next_plan_at <= now:
-            locked.plan, locked.plan_starts_at = locked.next_plan, locked.next_plan_at
-            locked.next_plan = locked.next_plan_at = None
+        fold_due(locked, now)
         if at is None:
             locked.plan, locked.plan_starts_at = plan, now
         else:
             locked.next_plan, locked.next_plan_at = plan, at
         locked.save(update_fields=["plan", "plan_starts_at", "next_plan", "next_plan_at"])
     root.refresh_from_db()
+
+
+def fold_due(root: ATIToken, now: datetime) -> None:
+    """Make a next plan whose date has come the plan, on the instance alone; its row is for the caller to store."""
+    if root.next_plan_at is not None and root.next_plan_at <= now:
+        root.plan, root.plan_starts_at = root.next_plan, root.next_plan_at
+        root.next_plan = root.next_plan_at = None
+
+
+def store_plans(roots: Sequence[ATIToken]) -> None:
+    """Store the plan, its start and the next plan of root tokens that the caller holds locked.
+
+    By one statement, however many they are: the configuration numbers of their tenants are taken in order.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE tenants_atitoken t
+               SET plan_id = m.plan_id, plan_starts_at = m.starts_at, next_plan_id = m.next_id, next_plan_at = m.next_at
+              FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::uuid[], %s::timestamptz[])
+                   AS m (id, plan_id, starts_at, next_id, next_at)
+             WHERE t.id = m.id
+            """,
+            [
+                [root.id for root in roots],
+                [root.plan_id for root in roots],
+                [root.plan_starts_at for root in roots],
+                [root.next_plan_id for root in roots],
+                [root.next_plan_at for root in roots],
+            ],
+        )
 
 
 def end_plan(root: ATIToken, *, at: datetime | None) -> None:
