@@ -186,6 +186,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "metering_site.celery.clear_sessions",
         "schedule": crontab(hour="3", minute="30"),
     },
+    "estimate-holds": {
+        "task": "usage.tasks.estimate_holds",
+        "schedule": crontab(hour="4", minute="0"),
+    },
 }
 
 # --- API ----------------------------------------------------------------------

@@ -138,10 +138,20 @@ class Shelf(Generic[S]):
                 del mine[place]
 
 
+_others: list[Callable[[], None]] = []
+
+
+def cleared_with_all(clear: Callable[[], None]) -> None:
+    """Have `clear_all` call this too: it forgets what a process keeps outside the numbers."""
+    _others.append(clear)
+
+
 def clear_all() -> None:
     """Forget every snapshot of this process."""
     for shelf in Shelf._all:
         shelf.clear()
+    for clear in _others:
+        clear()
 
 
 def arrived(subject: UUID, number: int) -> None:
