@@ -43,11 +43,11 @@ class Binding(Quota):
 
 
 class Shaped(TypedDict):
-    """A parameter that was reduced, and by which rule."""
+    """One step: a parameter that was reduced, and why: a rule's key, or the gate that has too little left."""
 
     param: str
-    asked: Whole
-    granted: Whole
+    asked: Whole | str
+    granted: Whole | str
     because: str
 
 
@@ -70,6 +70,21 @@ class Params(TypedDict):
     max_files: Whole | None
 
 
+class Hold(TypedDict):
+    """What is held where that is less than the permit, and by how much the call may pass it at most.
+
+    By the rule HOLD_PERCENTILE: that percentile of what `samples` calls of the task used.
+    """
+
+    percentile: Whole
+    samples: Whole
+    input_tokens: Whole
+    output_tokens: Whole
+    cost: Usd | None
+    overshoot_tokens: Whole
+    overshoot_cost: Usd | None
+
+
 class Decision(TypedDict):
     """Permit or refusal. A replay adds the reservation's present `status`."""
 
@@ -87,6 +102,7 @@ class Decision(TypedDict):
     mode: EnforcementMode
     would_deny: list[WouldDeny] | None
     estimated_cost: Usd | None
+    hold: Hold | None
     on_failure: OnFailure | None
     policy_version: str | None
     binding: Binding | None

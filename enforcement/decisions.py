@@ -232,6 +232,7 @@ class Decision:
             "mode": stored.get("mode"),
             "would_deny": self._would_deny(),
             "estimated_cost": stored.get("estimated_cost"),
+            "hold": stored.get("hold"),
             "on_failure": stored.get("on_failure"),
             "policy_version": stored.get("policy_version"),
             "binding": None,

@@ -12,8 +12,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from enforcement import errors, settlement
+from enforcement.asks import basis_of, confirm_caller, task_of, tenant_of, user_of
 from enforcement.base import KIB, LedgerView
-from enforcement.gatekeeper import basis_of, confirm_caller, task_of, tenant_of, user_of
 from enforcement.wire import EventBody, convert, parse
 from plans import charges, entitlements, policies
 from plans.charges import Measure, PeriodKind
@@ -207,7 +207,7 @@ def _fact(
     feature = entitled.catalogue.features[task.feature]
     charged = [
         each
-        for each in charges.of(entitled, task, user, settlement.NOTHING, EnforcementMode.ENFORCE)
+        for each in charges.of(entitled, task, user, EnforcementMode.ENFORCE)
         if each.period != PeriodKind.MINUTE and each.measure not in (Measure.REQUESTS, Measure.SLOTS)
     ]
     model_class = body.model_class
@@ -221,7 +221,7 @@ def _fact(
         model_class=model_class if task.kind == TaskKind.LLM else None,
         plan=entitled.plan.id if entitled.plan else None,
         unit=feature.unit,
-        rates=policies.rates(replace(entitled, now=at), task, model_class, totals.input_tokens or 0),
+        rates=policies.price_of(replace(entitled, now=at), task, model_class).rates(totals.input_tokens or 0),
         charges=meters.bind(entitled.tenant.facts, charged, at),
         occurred_at=at,
     )

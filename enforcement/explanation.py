@@ -133,7 +133,7 @@ def _seen(gate: str, kept: Decided) -> tuple[dict[str, Any], str | None, str]:
         case RolloutGate.MODEL_ACCESS:
             return {name: params.get(name) for name in _CLASSES}, None, "What the plan allows for the task."
         case RolloutGate.CAPS:
-            rules = "; ".join(stored.get("caps", []))
+            rules = "; ".join(rule for rule, _ in stored.get("caps", []))
             return {name: params.get(name) for name in _CAPPED}, rules or None, "Within the caps."
         case _:
             cost = stored.get("estimated_cost")

@@ -9,7 +9,7 @@ from uuid import UUID
 from enforcement import settlement
 from enforcement.answers import Quota
 from enforcement.decisions import MeterState, meter_states
-from plans import charges, entitlements, policies
+from plans import charges, entitlements, modes, policies
 from plans.charges import Charge, Measure, PeriodKind
 from plans.models import RolloutGate, RuleKey, TaskKind
 from plans.terms import Catalogue, Entitlements, FeatureTerms, TaskTerms
@@ -134,8 +134,8 @@ def _states(entitled: Entitlements, tasks: Iterable[TaskTerms], user: str | None
     """Every meter of these tasks, once, as it reads now."""
     charged: dict[tuple[object, ...], Charge] = {}
     for task in tasks:
-        mode = policies.mode_of_ask(entitled, entitled.catalogue.features[task.feature])
-        for charge in charges.of(entitled, task, user, settlement.NOTHING, mode):
+        mode = modes.of_ask(entitled, entitled.catalogue.features[task.feature])
+        for charge in charges.of(entitled, task, user, mode):
             charged.setdefault((charge.user, charge.feature, charge.task, charge.measure, charge.period), charge)
     order = {charge: place for place, charge in enumerate(charged.values())}
     bound = sorted(meters.bind(entitled.tenant.facts, order, entitled.now), key=lambda each: order[each.charge])

@@ -9,13 +9,12 @@ from uuid import UUID
 import msgspec
 
 from enforcement import errors
+from enforcement.asks import tenant_of
 from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
-from enforcement.gatekeeper import tenant_of
 from enforcement.wire import CommitBody, EventBody
-from plans import charges, entitlements, policies, pricing
+from plans import charges, entitlements, modes, pricing
 from plans.models import RolloutGate
-from plans.policies import Shape
 from plans.terms import Catalogue
 from tenants.authentication import Caller
 from tenants.versions import Numbers
@@ -34,11 +33,6 @@ _MAX_ERROR = 500
 """Characters kept of a provider's error."""
 _MILLISECOND = timedelta(milliseconds=1)
 _END_OF_TIME = (entitlements.EVER[1] - entitlements.EVER[0]) // _MILLISECOND
-NOTHING = Shape(
-    model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
-    rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
-)  # fmt: skip
-"""A permit of nothing: its charges name the meters of a task, with their limits."""
 
 
 def started_at(reservation: UUID) -> datetime:
@@ -230,10 +224,10 @@ def limits_now(
     """The limit of every meter of a task, by (user, feature, task, measure, period)."""
     entitled = entitlements.of(tenant, now)
     terms = entitled.catalogue.tasks[task]
-    mode = policies.mode_of_ask(entitled, entitled.catalogue.features[terms.feature])
+    mode = modes.of_ask(entitled, entitled.catalogue.features[terms.feature])
     return {
         (each.user, each.feature, each.task, each.measure.value, each.period.value): (
             each.gate, each.limit, each.enforced, each.rule,
         )
-        for each in charges.of(entitled, terms, user, NOTHING, mode)
+        for each in charges.of(entitled, terms, user, mode)
     }  # fmt: skip

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from enforcement import errors, gatekeeper, settlement
+from enforcement import asks, errors, gatekeeper, settlement
 from enforcement.base import KIB, LedgerView, key_of, request_id
 from enforcement.decisions import Decision, instant
 from enforcement.headers import quota_headers
@@ -208,7 +208,7 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
         except errors.Unknown as error:
             results.append((place, error))
     if not groups:
-        gatekeeper.confirm_caller(caller)
+        asks.confirm_caller(caller)
     for tenant, group in groups.items():
         answers = ledger.end_batch(tenant, basis, [(each, end) for _, each, end in group], user=caller.user_key)
         for (place, _, _), answer in zip(group, answers, strict=True):

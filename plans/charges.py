@@ -1,12 +1,13 @@
 """Charges: what a permit takes from which kind of meter. Pure; the ledger binds them to rows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import models
 
+from plans import modes
 from plans.models import FEATURE_QUOTAS, Overage, RolloutGate, RuleKey, RuleScope, Unit
-from plans.policies import SCOPE_RANKS, Shape, is_enforced
+from plans.policies import SCOPE_RANKS, Shape
 from plans.terms import Entitlements, TaskTerms
 from tenants.models import EnforcementMode
 
@@ -36,7 +37,7 @@ class Charge:
 
     `amount` is in the measure's unit (money in nano-USD); `limit` None = unlimited. Where `enforced` is false
     the charge is made all the same and the answer says that it would have bound. `rule` is what supplied the
-    limit, for the explanation.
+    limit, for the explanation. Beyond `degrade_above` a cheaper class is to be chosen; None = never.
     """
 
     gate: RolloutGate
@@ -50,17 +51,51 @@ class Charge:
     user: str | None = None
     unit: Unit | None = None
     rule: str | None = None
+    degrade_above: int | None = None
 
     def __post_init__(self) -> None:
         if self.amount < 0 or (self.limit is not None and self.limit < 0):
             raise ValueError("amounts and limits are not negative")
 
 
-def of(
-    entitled: Entitlements, task: TaskTerms, user: str | None, permit: Shape, mode: EnforcementMode
-) -> tuple[Charge, ...]:
-    """Every charge of a permit: the meters that always count, and those that a limit brings in."""
-    return tuple(_Charging(entitled, task, user, permit, mode).all())
+_DEGRADING = frozenset(
+    {
+        RolloutGate.DAILY_QUOTA, RolloutGate.MONTHLY_QUOTA, RolloutGate.TOKEN_LIMITS, RolloutGate.USER_QUOTA,
+        RolloutGate.BUDGET,
+    }
+)  # fmt: skip
+
+
+def of(entitled: Entitlements, task: TaskTerms, user: str | None, mode: EnforcementMode) -> tuple[Charge, ...]:
+    """Every charge of a task, of nothing yet: the meters that always count, and those that a limit brings in."""
+    return tuple(_Charging(entitled, task, user, mode).all())
+
+
+def filled(charged: Iterable[Charge], permit: Shape, *, degrade_at: int | None = None) -> tuple[Charge, ...]:
+    """The charges with the amounts that a permit holds; `degrade_at` is a percentage of each quota and budget."""
+    return tuple(
+        replace(charge, amount=amount_of(charge.measure, permit), degrade_above=_level(charge, degrade_at))
+        for charge in charged
+    )
+
+
+def amount_of(measure: Measure, permit: Shape) -> int:
+    """What a permit holds on a meter of this measure; of an unknown cost nothing."""
+    match measure:
+        case Measure.UNITS:
+            return permit.hold.units
+        case Measure.TOKENS:
+            return permit.hold.input_tokens + permit.hold.output_tokens
+        case Measure.COST:
+            return permit.hold.cost or 0
+        case _:
+            return 1
+
+
+def _level(charge: Charge, degrade_at: int | None) -> int | None:
+    if degrade_at is None or charge.limit is None or not charge.enforced or charge.gate not in _DEGRADING:
+        return None
+    return charge.limit * degrade_at // 100
 
 
 def money_limits(charged: Iterable[Charge]) -> tuple[Charge, ...]:
@@ -73,7 +108,6 @@ class _Charging:
     entitled: Entitlements
     task: TaskTerms
     user: str | None
-    permit: Shape
     mode: EnforcementMode
 
     def all(self) -> Iterator[Charge]:
@@ -169,26 +203,15 @@ class _Charging:
             gate=gate,
             measure=measure,
             period=period,
-            amount=self._amount(measure),
+            amount=0,
             limit=limit,
-            enforced=not frees and is_enforced(self.entitled, self.mode, gate),
+            enforced=not frees and modes.is_enforced(self.entitled, self.mode, gate),
             feature=feature,
             task=task,
             user=user,
             unit=self.entitled.catalogue.features[self.task.feature].unit if measure == Measure.UNITS else None,
             rule=rule,
         )
-
-    def _amount(self, measure: Measure) -> int:
-        match measure:
-            case Measure.UNITS:
-                return self.permit.units
-            case Measure.TOKENS:
-                return self.permit.input_tokens + self.permit.output_tokens
-            case Measure.COST:
-                return self.permit.cost or 0
-            case _:
-                return 1
 
 
 def _limit(

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID
 
+from plans import price_lists
 from plans.models import (
     Feature,
     LLMModel,
@@ -20,7 +21,6 @@ from plans.models import (
     Plan,
     PlanLLMAccess,
     PolicyRule,
-    PriceUnit,
     RolloutGate,
     RolloutRule,
     RuleKey,
@@ -29,7 +29,6 @@ from plans.models import (
     TaskKind,
     Unit,
 )
-from plans.pricing import PriceList, Rates, Tier
 from plans.terms import (
     Catalogue,
     ClassTerms,
@@ -65,6 +64,7 @@ def _rules(rows: Iterable[PolicyRule]) -> RulesByKey:
         Rule(
             id=row.id, scope=RuleScope(row.scope), user=row.user_key, task=row.task_id, feature=row.feature_id,
             key=RuleKey(row.key), value=row.value, set_by_tenant=row.set_by_tenant, ends_at=row.ends_at,
+            includes_money=row.includes_money,
         )
         for row in rows
     )  # fmt: skip
@@ -75,35 +75,6 @@ def _rollouts(rows: Iterable[RolloutRule]) -> tuple[Rollout, ...]:
     return tuple(
         Rollout(gate=RolloutGate(row.gate), mode=EnforcementMode(row.mode), starts_at=row.starts_at) for row in rows
     )
-
-
-def _price_lists(model: LLMModel) -> tuple[tuple[datetime, PriceList], ...]:
-    """One complete price list from each date on which a price of the model changes.
-
-    A kind without a row at a threshold keeps the price of the highest threshold below that has one.
-    """
-    rows = sorted(model.prices.all(), key=lambda row: row.valid_from)
-    history = []
-    for starts_at in sorted({row.valid_from for row in rows}):
-        current = {(row.above_input_tokens, row.unit): row for row in rows if row.valid_from <= starts_at}
-        rates: dict[str, int] = {}
-        lists = []
-        for threshold in sorted({0, *(above for above, _ in current)}):
-            rates |= {unit: row.nano_usd_per_million for (above, unit), row in current.items() if above == threshold}
-            lists.append(
-                (
-                    threshold,
-                    Rates(
-                        input=rates.get(PriceUnit.INPUT),
-                        output=rates.get(PriceUnit.OUTPUT),
-                        cached_input=rates.get(PriceUnit.CACHED_INPUT),
-                        cache_write=rates.get(PriceUnit.CACHE_WRITE),
-                    ),
-                )
-            )
-        base, *tiers = lists
-        history.append((starts_at, PriceList(base[1], tuple(Tier(above, tier) for above, tier in tiers))))
-    return tuple(history)
 
 
 def _plan(plan: Plan, ranks: Mapping[str, int]) -> PlanTerms:
@@ -136,7 +107,7 @@ def _load_catalogue(subject: UUID) -> Catalogue:
         models = [
             ModelTerms(
                 provider=row.provider_id, model_id=row.model_id, model_class=row.model_class_id,
-                is_active=row.is_active, prices=_price_lists(row),
+                is_active=row.is_active, prices=price_lists.history(row.prices.all()),
             )
             for row in LLMModel.objects.order_by("priority", "model_id").prefetch_related("prices")
         ]  # fmt: skip

@@ -1,20 +1,21 @@
-"""The rules of a plan applied to one ask: modes, caps, model class, price. Pure: no query, no clock.
+"""The rules of a plan applied to one ask: caps, model class, price, hold. Pure: no query, no clock.
 
 `Entitlements` says what the tenant may do now; everything here is a function of it and of what was asked.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from plans import pricing
 from plans.codes import Code
-from plans.models import RolloutGate, RuleKey, RuleScope, TaskKind, Unit
-from plans.terms import Entitlements, FeatureTerms, Rollout, Rule, TaskPromise, TaskTerms
-from tenants.models import EnforcementMode
+from plans.models import CAPS, RuleKey, RuleScope, TaskKind, Unit
+from plans.terms import Entitlements, Rule, TaskPromise, TaskTerms
 
 # The more specific scope wins.
 SCOPE_RANKS = {RuleScope.GLOBAL: 0, RuleScope.PLAN: 1, RuleScope.TENANT: 2, RuleScope.USER: 3}
-_MILDNESS = {EnforcementMode.ENFORCE: 0, EnforcementMode.OBSERVE: 1, EnforcementMode.OFF: 2}
+
+Caps = Mapping[RuleKey, Rule]
+"""The rule that supplies each cap of a task for a user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +35,11 @@ class Wants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaping:
-    """One parameter that was reduced, and the rule's key that says so."""
+    """One step: a parameter that was reduced, and what says so: a rule's key, or the gate that has too little left."""
 
     param: str
-    asked: int
-    granted: int
+    asked: int | str
+    granted: int | str
     because: str
 
 
@@ -51,11 +52,35 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """The permit and its hold, which are the same: what may be spent is what is held.
+class Typical:
+    """What calls of a task really use, at a percentile of `samples` operations: the rule HOLD_PERCENTILE in force.
 
-    `cost` is nano-USD, None = unknown. `rates` are nano-USD per million input, cached, cache-written and
-    output tokens, and per unit. `caps` are the rules that supplied each cap, for the explanation.
+    `input_tokens` None: the ask says itself how much it sends.
+    """
+
+    percentile: int
+    samples: int
+    input_tokens: int | None
+    output_tokens: int
+    includes_money: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What is held of a permit, at most all of it. `cost` is nano-USD, None = unknown."""
+
+    input_tokens: int
+    output_tokens: int
+    units: int
+    cost: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The permit and its hold. They are the same unless `typical` says that less than the maximum is held.
+
+    `cost` is what the permit can cost at most, in nano-USD, None = unknown. `rates` are nano-USD per million input,
+    cached, cache-written and output tokens, and per unit. `shaped` are the steps by which it was reduced.
     """
 
     model_class: str | None
@@ -71,8 +96,17 @@ class Shape:
     top_k: int | None
     max_files: int | None
     ttl_seconds: int
-    shaped: tuple[Shaping, ...]
-    caps: tuple[str, ...]
+    hold: Hold
+    typical: Typical | None = None
+    shaped: tuple[Shaping, ...] = field(default=())
+
+
+NOTHING = Shape(
+    model_class=None, allowed=(), input_tokens=0, output_tokens=0, api_calls=0, items=0, units=0, cost=0,
+    rates=None, max_steps=None, top_k=None, max_files=None, ttl_seconds=1,
+    hold=Hold(input_tokens=0, output_tokens=0, units=0, cost=0),
+)  # fmt: skip
+"""A permit of nothing: its charges name the meters of a task, with their limits."""
 
 
 class EstimateMissing(Exception):
@@ -81,33 +115,6 @@ class EstimateMissing(Exception):
     def __init__(self, field: str) -> None:
         super().__init__(f"No cap bounds this: say how much the call may take, in {field}.")
         self.field = field
-
-
-def mode_of_ask(entitled: Entitlements, feature: FeatureTerms) -> EnforcementMode:
-    """The mildest of tenant, feature and the roll-out of all gates; OFF for everybody beats everything."""
-    everybody = _latest(entitled.catalogue.rollouts, RolloutGate.ALL, entitled)
-    if everybody is not None and everybody.mode == EnforcementMode.OFF:
-        return EnforcementMode.OFF
-    return _mildest(entitled.tenant.facts.mode, feature.mode, _rollout(entitled, RolloutGate.ALL))
-
-
-def is_enforced(entitled: Entitlements, mode: EnforcementMode, gate: RolloutGate) -> bool:
-    """Whether a gate binds an ask of this mode: where neither the ask nor the gate is only observed."""
-    return _mildest(mode, _rollout(entitled, gate)) == EnforcementMode.ENFORCE
-
-
-def _mildest(*modes: EnforcementMode) -> EnforcementMode:
-    return max(modes, key=_MILDNESS.__getitem__)
-
-
-def _rollout(entitled: Entitlements, gate: RolloutGate) -> EnforcementMode:
-    rule = _latest(entitled.tenant.rollouts, gate, entitled) or _latest(entitled.catalogue.rollouts, gate, entitled)
-    return rule.mode if rule else EnforcementMode.ENFORCE
-
-
-def _latest(rollouts: Iterable[Rollout], gate: RolloutGate, entitled: Entitlements) -> Rollout | None:
-    begun = (rule for rule in rollouts if rule.gate == gate and rule.starts_at <= entitled.now)
-    return max(begun, key=lambda rule: rule.starts_at, default=None)
 
 
 def cap(entitled: Entitlements, key: RuleKey, task: TaskTerms, user: str | None) -> Rule:
@@ -120,6 +127,11 @@ def cap(entitled: Entitlements, key: RuleKey, task: TaskTerms, user: str | None)
         ),
         key=lambda rule: (SCOPE_RANKS[rule.scope], rule.task is not None, rule.feature is not None),
     )
+
+
+def caps_of(entitled: Entitlements, task: TaskTerms, user: str | None) -> Caps:
+    """Every cap of a task for a user. There is a rule for each, for everybody's cannot be deleted."""
+    return {key: cap(entitled, key, task, user) for key in CAPS}
 
 
 def choose_class(
@@ -147,24 +159,30 @@ def choose_class(
     return (None if refusal and enforced else chosen), refusal
 
 
+def too_much(caps: Caps, wants: Wants) -> tuple[Refusal, ...]:
+    """What the caps refuse, for it cannot be reduced: too much input, too many files."""
+    refusals = []
+    most = caps[RuleKey.MAX_TOKENS_IN].value
+    if wants.input_tokens is not None and most is not None and wants.input_tokens > most:
+        text = f"{wants.input_tokens:,} input tokens asked, {most:,} allowed a call. Send a shorter input."
+        refusals.append(Refusal(code=Code.INPUT_TOO_LARGE, message=text))
+    most = caps[RuleKey.FILES_PER_REQUEST].value
+    if wants.files is not None and most is not None and wants.files > most:
+        text = f"{wants.files:,} files asked, {most:,} allowed a call. Send fewer files."
+        refusals.append(Refusal(code=Code.POLICY_VIOLATION, message=text))
+    return tuple(refusals)
+
+
 @dataclass(slots=True)
 class _Capping:
-    """Reduces parameters by their caps, and remembers what was reduced and which rules were asked."""
+    """Reduces parameters by their caps, where they bind, and remembers what was reduced."""
 
-    entitled: Entitlements
-    task: TaskTerms
-    user: str | None
+    caps: Caps
     enforced: bool
     shaped: list[Shaping]
-    rules: list[str]
-
-    def limit(self, key: RuleKey) -> int | None:
-        rule = cap(self.entitled, key, self.task, self.user)
-        self.rules.append(str(rule))
-        return rule.value
 
     def reduce(self, param: str, key: RuleKey, asked: int | None) -> int | None:
-        limit = self.limit(key)
+        limit = self.caps[key].value
         if asked is None or limit is None:
             return limit if asked is None else asked
         if asked > limit and self.enforced:
@@ -173,69 +191,51 @@ class _Capping:
         return asked
 
 
-def too_much(entitled: Entitlements, task: TaskTerms, user: str | None, wants: Wants) -> tuple[Refusal, ...]:
-    """What the caps refuse, for it cannot be reduced: too much input, too many files."""
-    refusals = []
-    most = cap(entitled, RuleKey.MAX_TOKENS_IN, task, user).value
-    if wants.input_tokens is not None and most is not None and wants.input_tokens > most:
-        text = f"{wants.input_tokens:,} input tokens asked, {most:,} allowed a call. Send a shorter input."
-        refusals.append(Refusal(code=Code.INPUT_TOO_LARGE, message=text))
-    most = cap(entitled, RuleKey.FILES_PER_REQUEST, task, user).value
-    if wants.files is not None and most is not None and wants.files > most:
-        text = f"{wants.files:,} files asked, {most:,} allowed a call. Send fewer files."
-        refusals.append(Refusal(code=Code.POLICY_VIOLATION, message=text))
-    return tuple(refusals)
-
-
 def shape(
     entitled: Entitlements,
     task: TaskTerms,
-    user: str | None,
+    caps: Caps,
     wants: Wants,
     *,
     model_class: str | None,
     enforced: bool,
+    typical: Typical | None = None,
 ) -> Shape:
     """The permit that the caps allow. Where they are only observed nothing is reduced.
 
     Raises EstimateMissing where nothing bounds the tokens, pricing.PriceOutOfBounds where it costs too much to count.
     """
-    unit = entitled.catalogue.features[task.feature].unit
-    capping = _Capping(entitled, task, user, enforced, [], [])
-    tokens_in, tokens_out = _held_tokens(capping, wants)
-    api_calls = 1 if wants.api_calls is None else wants.api_calls
-    items = 1 if wants.items is None else wants.items
-    units = units_of(unit, tokens=tokens_in + tokens_out, api_calls=api_calls, items=items)
-    known = rates(entitled, task, model_class, tokens_in)
-    cost = _cost(entitled, task, model_class, tokens_in, tokens_out, units) if known else None
+    capping = _Capping(caps, enforced, [])
+    tokens_in, tokens_out = _permitted_tokens(task, capping, wants)
     promise = entitled.plan.tasks.get(task.code) if entitled.plan else None
-    max_files = capping.limit(RuleKey.FILES_PER_REQUEST)
-    return Shape(
+    bare = Shape(
         model_class=model_class,
         allowed=promise.allowed if promise else (),
         input_tokens=tokens_in,
         output_tokens=tokens_out,
-        api_calls=api_calls,
-        items=items,
-        units=units,
-        cost=cost,
-        rates=known,
+        api_calls=1 if wants.api_calls is None else wants.api_calls,
+        items=1 if wants.items is None else wants.items,
+        units=0,
+        cost=None,
+        rates=None,
         max_steps=capping.reduce("max_steps", RuleKey.AGENT_MAX_STEPS, wants.max_steps),
         top_k=capping.reduce("top_k", RuleKey.RETRIEVAL_TOP_K, wants.top_k),
-        max_files=max_files if wants.files is None else wants.files,
-        ttl_seconds=wants.ttl_seconds or capping.limit(RuleKey.RESERVATION_TTL_SECONDS) or 1,
+        max_files=caps[RuleKey.FILES_PER_REQUEST].value if wants.files is None else wants.files,
+        ttl_seconds=wants.ttl_seconds or caps[RuleKey.RESERVATION_TTL_SECONDS].value or 1,
+        hold=NOTHING.hold,
+        typical=typical,
         shaped=tuple(capping.shaped),
-        caps=tuple(capping.rules),
     )
+    return reshape(entitled, task, bare, model_class=model_class, output_tokens=tokens_out)
 
 
-def _held_tokens(capping: _Capping, wants: Wants) -> tuple[int, int]:
-    """Tokens in and out that are held: an LLM task's estimate, else its cap; of an API task what was asked for."""
-    most_in = capping.limit(RuleKey.MAX_TOKENS_IN)
-    if capping.task.kind == TaskKind.API and wants.max_output_tokens is None:
+def _permitted_tokens(task: TaskTerms, capping: _Capping, wants: Wants) -> tuple[int, int]:
+    """Tokens in and out of a permit: an LLM task's estimate, else its cap; of an API task what was asked for."""
+    most_in = capping.caps[RuleKey.MAX_TOKENS_IN].value
+    if task.kind == TaskKind.API and wants.max_output_tokens is None:
         return wants.input_tokens or 0, 0
     most_out = capping.reduce("max_tokens_out", RuleKey.MAX_TOKENS_OUT, wants.max_output_tokens)
-    if capping.task.kind == TaskKind.API:
+    if task.kind == TaskKind.API:
         return wants.input_tokens or 0, most_out or 0
     tokens_in = _bounded("estimate.input_tokens", wants.input_tokens, most_in)
     return tokens_in, _bounded("estimate.max_output_tokens", most_out)
@@ -248,41 +248,115 @@ def _bounded(field: str, *bounds: int | None) -> int:
     raise EstimateMissing(field)
 
 
+def reshape(
+    entitled: Entitlements,
+    task: TaskTerms,
+    permit: Shape,
+    *,
+    model_class: str | None,
+    output_tokens: int,
+    steps: Iterable[Shaping] = (),
+) -> Shape:
+    """A permit for another class and other output tokens, with what it costs and holds; `steps` say why.
+
+    Raises pricing.PriceOutOfBounds where it costs too much to count.
+    """
+    unit = entitled.catalogue.features[task.feature].unit
+    held_in, held_out = permit.input_tokens, output_tokens
+    typical = permit.typical
+    if typical is not None:
+        held_in = min(held_in, held_in if typical.input_tokens is None else typical.input_tokens)
+        held_out = min(held_out, typical.output_tokens)
+
+    def units(tokens: int) -> int:
+        return units_of(unit, tokens=tokens, api_calls=permit.api_calls, items=permit.items)
+
+    most_units = units(permit.input_tokens + output_tokens)
+    price = price_of(entitled, task, model_class)
+    cost = held_cost = price.most(permit.input_tokens, output_tokens, most_units)
+    if typical is not None and typical.includes_money:
+        held_cost = price.most(held_in, held_out, most_units)
+    return replace(
+        permit,
+        model_class=model_class,
+        output_tokens=output_tokens,
+        units=most_units,
+        cost=cost,
+        rates=price.rates(permit.input_tokens) if cost is not None else None,
+        hold=Hold(input_tokens=held_in, output_tokens=held_out, units=units(held_in + held_out), cost=held_cost),
+        shaped=(*permit.shaped, *steps),
+    )
+
+
 def units_of(unit: Unit, *, tokens: int, api_calls: int, items: int) -> int:
     """What a call counts on its feature's quotas."""
     return {Unit.REQUESTS: 1, Unit.TOKENS: tokens, Unit.API_CALLS: api_calls, Unit.ITEMS: items}[unit]
 
 
-def rates(
-    entitled: Entitlements, task: TaskTerms, model_class: str | None, tokens_in: int
-) -> tuple[int | None, ...] | None:
-    """The rates by which a call is settled that names no model, see `Shape`; None where a price is unknown."""
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What calls cost at most: by the unit, or the dearest of a class's models. Both None = unknown."""
+
+    per_unit: int | None
+    lists: tuple[pricing.PriceList, ...] | None
+
+    def most(self, tokens_in: int, tokens_out: int, units: int) -> int | None:
+        """The most that up to these counts cost, in nano-USD; None = unknown. Raises PriceOutOfBounds."""
+        if self.per_unit is not None:
+            return pricing.unit_cost(self.per_unit, units)
+        if self.lists is None:
+            return None
+        try:
+            return pricing.worst_case_nano_usd(self.lists, tokens_in, tokens_out)
+        except pricing.PriceUnknown:
+            return None
+
+    def rates(self, tokens_in: int) -> tuple[int | None, ...] | None:
+        """The rates by which a call is settled that names no model, see `Shape`; None where a price is unknown."""
+        if self.per_unit is not None:
+            return (None, None, None, None, self.per_unit)
+        if self.lists is None:
+            return None
+        try:
+            flat = pricing.flat_rates(self.lists, tokens_in)
+        except pricing.PriceUnknown:
+            return None
+        return flat.input, flat.cached_input, flat.cache_write, flat.output, None
+
+
+def price_of(entitled: Entitlements, task: TaskTerms, model_class: str | None) -> Price:
+    """What a task costs now; an LLM task by its class, whose active models must all have a price."""
     if task.kind == TaskKind.API:
-        return None if task.price_per_unit is None else (None, None, None, None, task.price_per_unit)
-    try:
-        flat = pricing.flat_rates(_price_lists(entitled, model_class), tokens_in)
-    except pricing.PriceUnknown:
-        return None
-    return flat.input, flat.cached_input, flat.cache_write, flat.output, None
-
-
-def _cost(
-    entitled: Entitlements, task: TaskTerms, model_class: str | None, tokens_in: int, tokens_out: int, units: int
-) -> int | None:
-    """The most a call can cost, in nano-USD; None where a price is unknown."""
-    if task.kind == TaskKind.API:
-        return None if task.price_per_unit is None else pricing.unit_cost(task.price_per_unit, units)
-    try:
-        return pricing.worst_case_nano_usd(_price_lists(entitled, model_class), tokens_in, tokens_out)
-    except pricing.PriceUnknown:
-        return None
-
-
-def _price_lists(entitled: Entitlements, model_class: str | None) -> list[pricing.PriceList]:
-    """Those in force of a class's active models. Raises PriceUnknown where one of them, or the class, has none."""
+        return Price(task.price_per_unit, None)
     chosen = entitled.catalogue.classes.get(model_class or "")
     found = [model.price_at(entitled.now) for model in chosen.active_models] if chosen else []
-    known = [each for each in found if each is not None]
-    if not known or len(known) < len(found):
-        raise pricing.PriceUnknown(model_class)
-    return known
+    known = tuple(each for each in found if each is not None)
+    return Price(None, known if known and len(known) == len(found) else None)
+
+
+def cheaper_classes(
+    entitled: Entitlements, task: TaskTerms, promise: TaskPromise | None, permit: Shape
+) -> tuple[str, ...]:
+    """The allowed classes below a permit's that cost no more at any rate, the dearest first.
+
+    By rank alone a class could be dearer for some calls: then more budget might give a worse permit.
+    """
+    if task.kind == TaskKind.API or promise is None or permit.model_class is None or permit.rates is None:
+        return ()
+    classes = entitled.catalogue.classes
+    rank = classes[permit.model_class].rank
+    return tuple(
+        code
+        for code in reversed(promise.allowed)
+        if classes[code].rank < rank and _costs_no_more(entitled, task, code, permit)
+    )
+
+
+def _costs_no_more(entitled: Entitlements, task: TaskTerms, code: str, permit: Shape) -> bool:
+    own = price_of(entitled, task, code).rates(permit.input_tokens)
+    dear = permit.rates
+    return (
+        own is not None
+        and dear is not None
+        and all((mine or 0) <= (other or 0) for mine, other in zip(own, dear, strict=True))
+    )

@@ -43,6 +43,7 @@ class RulePromise(NamedTuple):
     value: int | None
     task: str | None = None
     feature: str | None = None
+    includes_money: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ def of(plan: Plan) -> Promises:
         for row in plan.accesses.prefetch_related("classes")
     )
     rules = frozenset(
-        RulePromise(RuleKey(row.key), row.value, row.task_id, row.feature_id) for row in plan.policy_rules.all()
+        RulePromise(RuleKey(row.key), row.value, row.task_id, row.feature_id, row.includes_money)
+        for row in plan.policy_rules.all()
     )
     return Promises(
         max_seats=plan.max_seats,
@@ -110,4 +112,5 @@ def write(draft: Plan, promises: Promises) -> None:
             feature_id=rule.feature,
             key=rule.key,
             value=rule.value,
+            includes_money=rule.includes_money,
         )

@@ -92,7 +92,7 @@ class TaskPromise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A policy rule; `ends_at` None = for good."""
+    """A policy rule; `ends_at` None = for good. `includes_money` is HOLD_PERCENTILE's alone."""
 
     id: UUID
     scope: RuleScope
@@ -103,6 +103,7 @@ class Rule:
     value: int | None
     set_by_tenant: bool
     ends_at: datetime | None
+    includes_money: bool = False
 
     def holds(self, now: datetime) -> bool:
         """Whether its end has not come."""

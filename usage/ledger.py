@@ -138,7 +138,7 @@ class Reservation:
             "amounts": [charge.amount for charge in charges],
             "limits": [charge.limit for charge in charges],
             "enforced": [charge.enforced for charge in charges],
-            "degrade_above": [None] * len(charges),
+            "degrade_above": [charge.degrade_above for charge in charges],
             "charges": [each.scope() for each in self.charges],
             "held_totals": self.held_totals,
             "held_cost": self.held_cost,

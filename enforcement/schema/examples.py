@@ -24,14 +24,15 @@ _PERMIT = {
         "model_class": "PRO_L", "allowed_model_classes": ["BASE_S", "BASE_M", "PRO_M", "PRO_L"],
         "max_tokens_in": 1200, "max_tokens_out": 4000, "max_steps": 8, "top_k": 5, "max_files": 1,
     },
-    "shaped": [], "mode": "ENFORCE", "would_deny": None, "estimated_cost": "0.043", "on_failure": "OPEN",
+    "shaped": [], "mode": "ENFORCE", "would_deny": None, "estimated_cost": "0.043", "hold": None, "on_failure": "OPEN",
     "policy_version": "41.3.7", "binding": None, "quotas": [_DAY],
 }  # fmt: skip
 _REFUSAL = _PERMIT | {
     "allowed": False, "code": "DAILY_QUOTA_EXCEEDED",
     "message": "PATENT_DRAFTING: 5,200 tokens asked, 1,300 left of 500,000 today; resets at 2026-11-25 00:00 UTC.",
     "retry_after_seconds": 50401, "reservation_id": None, "expires_at": None, "ttl_seconds": None, "params": None,
-    "estimated_cost": None, "binding": _DAY | {"used": 498700, "reserved": 0, "remaining": 1300, "requested": 5200},
+    "estimated_cost": None, "hold": None,
+    "binding": _DAY | {"used": 498700, "reserved": 0, "remaining": 1300, "requested": 5200},
     "quotas": [],
 }  # fmt: skip
 _COMMIT = {

@@ -43,7 +43,10 @@ class RuleForm(WordedForm):
 
     class Meta:
         model = PolicyRule
-        fields = ("scope", "plan", "tenant", "user_key", "key", "task", "feature", "value", "reason", "ends_at")
+        fields = (
+            "scope", "plan", "tenant", "user_key", "key", "task", "feature", "value", "includes_money", "reason",
+            "ends_at",
+        )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         super().__init__(*args, **kwargs)
@@ -73,7 +76,7 @@ class PlanRuleForm(RuleForm):
 
     class Meta:
         model = PolicyRule
-        fields = ("key", "feature", "task", "value")
+        fields = ("key", "feature", "task", "value", "includes_money")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         super().__init__(*args, **kwargs)
@@ -94,7 +97,8 @@ class PlanRuleInline(OfPlanInline):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ANN401 - a plan
         is_open = self.has_change_permission(request, obj)
-        return ["key", "feature", "task", "value"] if is_open else ["shown_key", "feature", "task", "value_figure"]
+        shown = ["key", "feature", "task", "value"] if is_open else ["shown_key", "feature", "task", "value_figure"]
+        return [*shown, "includes_money"]
 
     @display(description="Key")
     def shown_key(self, rule: PolicyRule) -> str:
@@ -148,7 +152,7 @@ class PolicyRuleAdmin(OfPlanAdmin):
         (
             "What",
             {
-                "fields": ["key", "value", "feature", "task"],
+                "fields": ["key", "value", "feature", "task", "includes_money"],
                 "description": "A cap shapes each call, a gate limits a meter. A quota needs what it counts.",
             },
         ),
@@ -165,7 +169,13 @@ class PolicyRuleAdmin(OfPlanAdmin):
                 "description": "What a rule is about stays; make another rule for something else.",
             },
         ),
-        ("Value", {"fields": ["value", "reason", "ends_at"], "description": "Binds with the next request."}),
+        (
+            "Value",
+            {
+                "fields": ["value", "includes_money", "reason", "ends_at"],
+                "description": "Binds with the next request.",
+            },
+        ),
         ("History", {"fields": ["set_by", "created_at"]}),
     ]  # fmt: skip
 

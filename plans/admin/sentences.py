@@ -45,6 +45,7 @@ SENTENCES.update(
         "plans_policyrule_exception_has_reason": Refusal(
             "An exception for a tenant or a user needs a reason; a rule for everybody or a plan has no end.", "reason"
         ),
+        "plans_policyrule_includes_money": Refusal("Only a HOLD_PERCENTILE can include money.", "includes_money"),
         "plans_policyrule_value": Refusal(_LIMIT, "value"),
         "plans_policyrule_value_degrade_at_percent": Refusal("A percentage, 0 to 100; empty = never.", "value"),
         "plans_policyrule_value_min_tokens_out": Refusal("A number from 0 to 1,000,000,000.", "value"),

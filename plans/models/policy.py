@@ -89,6 +89,11 @@ class PolicyRule(models.Model):
         default=False,
         help_text="Written by a tenant's own admin: it can only lower what the levels above it allow.",
     )
+    includes_money = models.BooleanField(
+        default=False,
+        help_text="For HOLD_PERCENTILE alone: hold budgets by it too. They may then be overspent, by what a decision "
+        "states at most.",
+    )
     reason = models.CharField(max_length=200, blank=True, help_text="Why a tenant or user is an exception.")
     ends_at = models.DateTimeField(null=True, blank=True, help_text="When the exception ends; empty = never.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -137,6 +142,10 @@ class PolicyRule(models.Model):
                 name="plans_policyrule_exception_has_reason",
             ),
             models.CheckConstraint(
+                condition=Q(includes_money=False) | Q(key=RuleKey.HOLD_PERCENTILE),
+                name="plans_policyrule_includes_money",
+            ),
+            models.CheckConstraint(
                 condition=Q(value__isnull=True) | Q(value__range=(0, MAX_LIMIT)),
                 name="plans_policyrule_value",
             ),
@@ -179,7 +188,7 @@ class PolicyRule(models.Model):
                 f"COALESCE(r.tenant_id, {versions.OF_CATALOGUE})",
                 columns=[
                     "scope", "plan_id", "tenant_id", "user_key", "task_id", "feature_id", "key", "value",
-                    "set_by_tenant", "ends_at",
+                    "set_by_tenant", "includes_money", "ends_at",
                 ],
                 where="r.scope <> 'PLAN'",
             ),

@@ -225,7 +225,7 @@ def test_a_budget_refuses_in_money(api: Api, acme: Company) -> None:
     """Defect 45: a budget refusal is not retryable."""
     first = api.enforce("ACME", "LLM2_DRAFT", tokens_in=1000, tokens_out=1000)
     nano = int(float(first["estimated_cost"]) * 10**9)
-    limit(acme.tenant, "DAILY_BUDGET", nano + nano // 2)
+    limit(acme.tenant, "DAILY_BUDGET", nano + 1)
     refused = api.enforce("ACME", "LLM2_DRAFT", tokens_in=1000, tokens_out=1000)
     assert refused["code"] == "BUDGET_EXCEEDED"
     assert refused["retryable"] is False

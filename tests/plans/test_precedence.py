@@ -1,5 +1,6 @@
 """The precedence table: which rule supplies a number, value 0 and NULL included."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from plans import charges, entitlements, policies
 from plans.charges import Charge
 from plans.models import Plan, PlanFeature, PlanLLMAccess, PolicyRule, RuleKey
-from plans.policies import Shape
+from plans.policies import NOTHING, Hold
 from plans.terms import Entitlements
 from tenants import tokens, versions
 from tenants.models import EnforcementMode
@@ -22,10 +23,8 @@ LEVELS = [
     ("GLOBAL", None), ("GLOBAL", TASK), ("PLAN", None), ("PLAN", TASK), ("TENANT", None), ("TENANT", TASK),
     ("USER", None), ("USER", TASK),
 ]  # fmt: skip
-NOTHING = Shape(
-    model_class=None, allowed=(), input_tokens=7, output_tokens=5, api_calls=0, items=0, units=12, cost=3, rates=None,
-    max_steps=None, top_k=None, max_files=None, ttl_seconds=1, shaped=(), caps=(),
-)  # fmt: skip
+LITTLE = replace(NOTHING, hold=Hold(input_tokens=7, output_tokens=5, units=12, cost=3))
+"""A permit that holds something of everything."""
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def meters(entitled: Entitlements, user: str | None = None) -> dict[tuple[str | 
     task = entitled.catalogue.tasks[TASK]
     return {
         (each.user, each.feature, each.task, each.measure.value, each.period.value): each
-        for each in charges.of(entitled, task, user, NOTHING, EnforcementMode.ENFORCE)
+        for each in charges.filled(charges.of(entitled, task, user, EnforcementMode.ENFORCE), LITTLE)
     }
 
 
