@@ -187,11 +187,11 @@ def _pages(tenants: Sequence[UUID], since: datetime) -> Iterator[list[tuple[UUID
 def _estimate(tenant: UUID, task: str, drawn: _Drawn, now: datetime) -> HoldEstimate:
     return HoldEstimate(
         tenant_id=tenant, task_id=task, samples=drawn.samples, computed_at=now,
-        input_tokens=list(_percentiles(drawn.input_tokens)), output_tokens=list(_percentiles(drawn.output_tokens)),
+        input_tokens=list(percentiles(drawn.input_tokens)), output_tokens=list(percentiles(drawn.output_tokens)),
     )  # fmt: skip
 
 
-def _percentiles(drawn: Counter[int]) -> Iterator[int]:
+def percentiles(drawn: Counter[int]) -> Iterator[int]:
     """Percentiles 1 to 100 by nearest rank, as PostgreSQL's percentile_disc: each is one of the numbers."""
     samples = drawn.total()
     values = iter(sorted(drawn.items()))
