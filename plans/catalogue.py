@@ -255,6 +255,7 @@ def _prices(model: LLMModel, content: Seed, writer: _Writer) -> bool:
             {
                 "model": model,
                 "unit": price.unit,
+                "is_batch": price.is_batch,
                 "above_input_tokens": price.above_input_tokens,
                 "valid_from": price.valid_from,
             },

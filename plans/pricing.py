@@ -1,16 +1,18 @@
 """What tokens cost: exact integer arithmetic on nano-USD (10^-9 USD), from rates to money.
 
-A rate is nano-USD per million tokens. A cost has one line for each kind of token (uncached input,
-cached input, cache write, output), and each line is rounded once, half to even.
+A rate is nano-USD per million of what it prices: tokens of one kind, calls, or web searches. A cost has one
+line for each kind (uncached input, cached input, cache write for minutes and for an hour, output, reasoning,
+calls, searches), and each line is rounded once, half to even.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 MAX_COUNT = 10**9
 MAX_RATE = 10**12
+MAX_CALL_RATE = 10**15
 MAX_OPERATION_NANO_USD = 10**15
 MAX_AMOUNT_NANO_USD = 10**18
 
@@ -29,18 +31,28 @@ class PriceOutOfBounds(OverflowError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Nano-USD per million tokens of each kind, 0..MAX_RATE.
+    """Nano-USD per million tokens of each kind, 0..MAX_RATE, and per million calls and searches, 0..MAX_CALL_RATE.
 
-    None for input or output = unknown. None for cached_input or cache_write = the input rate.
+    None for input, output or web_search = unknown. None for cached_input or cache_write = the input rate, for
+    cache_write_1h (kept for an hour) = the cache_write rate, for reasoning = the output rate, for call = no charge.
     """
 
     input: int | None
     output: int | None
     cached_input: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+    call: int | None = None
+    web_search: int | None = None
 
     def __post_init__(self) -> None:
-        _require_rates(self.input, self.cached_input, self.cache_write, self.output)
+        _require_rates(self.input, self.cached_input, self.cache_write, self.cache_write_1h)
+        _require_rates(self.output, self.reasoning)
+        _require_rates(self.call, self.web_search, most=MAX_CALL_RATE)
+
+
+KINDS = tuple(field.name for field in fields(Rates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +69,54 @@ class PriceList:
 
     Tiers are cliffs, as genai-prices has them (`TieredPrices`, `calc_unit_price`): once an
     operation's whole input, cached tokens included, exceeds the threshold, every token of it, of
-    each kind, has the tier's rate.
+    each kind, has the tier's rate. `batch` has the rates of batched calls; None = those of any other call.
     """
 
     base: Rates
     tiers: tuple[Tier, ...] = ()
+    batch: "PriceList | None" = None
 
     def __post_init__(self) -> None:
         starts = [0, *(tier.above_input_tokens for tier in self.tiers)]
         if any(low >= high for low, high in pairwise(starts)):
             raise ValueError("tiers start above 0, each above the one before")
 
+    def batched(self) -> "PriceList":
+        """The prices of batched calls."""
+        return self if self.batch is None else self.batch
+
+    def tier_for(self, input_tokens: int) -> Tier:
+        """The tier an operation is priced by; the base is the one above 0."""
+        passed = [tier for tier in self.tiers if input_tokens > tier.above_input_tokens]
+        return passed[-1] if passed else Tier(0, self.base)
+
     def rates_for(self, input_tokens: int) -> Rates:
-        return self.reachable(input_tokens)[-1]
+        return self.tier_for(input_tokens).rates
 
     def reachable(self, input_tokens: int) -> tuple[Rates, ...]:
-        """The rates that an operation with up to this much input can meet."""
+        """The rates that an operation with up to this much input can meet, batched or not."""
         passed = (tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)
-        return (self.base, *passed)
+        batched = () if self.batch is None else self.batch.reachable(input_tokens)
+        return (self.base, *passed, *batched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatRates:
-    """One known rate for each kind of token, whatever the model and the tier."""
+    """One rate for each kind of token and for calls and searches, whatever the model and the tier.
+
+    web_search None = unknown.
+    """
 
     input: int
     cached_input: int
     cache_write: int
     output: int
+    call: int = 0
+    web_search: int | None = None
 
     def __post_init__(self) -> None:
         _require_rates(self.input, self.cached_input, self.cache_write, self.output)
+        _require_rates(self.call, self.web_search, most=MAX_CALL_RATE)
 
 
 def cost_nano_usd(
@@ -97,45 +126,68 @@ def cost_nano_usd(
     cached_input_tokens: int,
     cache_write_tokens: int,
     output_tokens: int,
+    cache_write_1h_tokens: int = 0,
+    reasoning_tokens: int = 0,
+    api_calls: int = 1,
+    web_searches: int = 0,
 ) -> int:
     """What an operation cost. Input includes cached and cache-written tokens, output reasoning.
 
-    PriceUnknown where tokens were used whose rate is unknown; PriceOutOfBounds beyond the
-    ledger's bounds; ValueError where the cached and written parts exceed the input.
+    PriceUnknown where something was used whose rate is unknown; PriceOutOfBounds beyond the
+    ledger's bounds; ValueError where parts exceed the whole that includes them.
     """
     uncached = _uncached(input_tokens, cached_input_tokens, cache_write_tokens)
     rates = _resolved(prices.rates_for(input_tokens))
     return _within_bounds(
         _line(uncached, rates.input)
         + _line(cached_input_tokens, rates.cached_input)
-        + _line(cache_write_tokens, rates.cache_write)
-        + _line(output_tokens, rates.output)
+        + _line(_rest(cache_write_tokens, cache_write_1h_tokens), rates.cache_write)
+        + _line(cache_write_1h_tokens, rates.cache_write_1h)
+        + _line(_rest(output_tokens, reasoning_tokens), rates.output)
+        + _line(reasoning_tokens, rates.reasoning)
+        + _line(api_calls, rates.call)
+        + _line(web_searches, rates.web_search)
     )
 
 
-def worst_case_nano_usd(price_lists: Iterable[PriceList], input_tokens: int, output_tokens: int) -> int:
-    """The most that up to these counts can cost, on any of the models, however the input is split.
+def worst_case_nano_usd(
+    price_lists: Iterable[PriceList],
+    input_tokens: int,
+    output_tokens: int,
+    *,
+    api_calls: int = 1,
+    web_searches: int = 0,
+) -> int:
+    """The most that up to these counts can cost, on any of the models, however input and output are split.
 
     Never below cost_nano_usd of one of them or flat_cost at their flat_rates, so that what stays
     within its permit stays within its hold. PriceUnknown where one lacks a rate that it needs, or
     where there is no model at all; PriceOutOfBounds as for a cost.
     """
     dearest = _dearest(price_lists, input_tokens)
-    input_rate = _max((dearest.input, dearest.cached_input, dearest.cache_write))
-    return _within_bounds(_most_input(input_tokens, input_rate) + _most_output(output_tokens, dearest.output))
+    input_rate = _max((dearest.input, dearest.cached_input, dearest.cache_write, dearest.cache_write_1h))
+    output_rate = _max((dearest.output, dearest.reasoning))
+    return _within_bounds(
+        _most(input_tokens, input_rate, lines=4)
+        + _most(output_tokens, output_rate, lines=2)
+        + _most(api_calls, dearest.call, lines=1)
+        + _most(web_searches, dearest.web_search, lines=1)
+    )
 
 
 def flat_rates(price_lists: Iterable[PriceList], input_tokens: int) -> FlatRates:
     """The dearest rate of each kind that up to this much input can meet on any of the models.
 
-    PriceUnknown where one of them lacks a rate, or where there is no model at all.
+    PriceUnknown where one of them lacks a rate of tokens, or where there is no model at all.
     """
     dearest = _dearest(price_lists, input_tokens)
     return FlatRates(
         input=_known(dearest.input),
         cached_input=_known(dearest.cached_input),
-        cache_write=_known(dearest.cache_write),
-        output=_known(dearest.output),
+        cache_write=_known(_max((dearest.cache_write, dearest.cache_write_1h))),
+        output=_known(_max((dearest.output, dearest.reasoning))),
+        call=_known(dearest.call),
+        web_search=dearest.web_search,
     )
 
 
@@ -146,6 +198,8 @@ def flat_cost(
     cached_input_tokens: int,
     cache_write_tokens: int,
     output_tokens: int,
+    api_calls: int = 1,
+    web_searches: int = 0,
 ) -> int:
     """What a commit that names no model costs, rounded up once; the ledger's SQL does the same."""
     uncached = _uncached(input_tokens, cached_input_tokens, cache_write_tokens)
@@ -154,6 +208,8 @@ def flat_cost(
         + cached_input_tokens * rates.cached_input
         + cache_write_tokens * rates.cache_write
         + _count(output_tokens) * rates.output
+        + _count(api_calls) * rates.call
+        + (_count(web_searches) * _known(rates.web_search) if web_searches else 0)
     )
     return _within_bounds(_ceil(exact, _PER))
 
@@ -189,10 +245,10 @@ def nano_usd(text: str, *, allow_negative: bool = False) -> int:
     return -nano if sign else nano
 
 
-def _require_rates(*rates: int | None) -> None:
+def _require_rates(*rates: int | None, most: int = MAX_RATE) -> None:
     for rate in rates:
-        if rate is not None and not 0 <= rate <= MAX_RATE:
-            raise PriceOutOfBounds(f"rate {rate} is not in 0..{MAX_RATE}")
+        if rate is not None and not 0 <= rate <= most:
+            raise PriceOutOfBounds(f"rate {rate} is not in 0..{most}")
 
 
 def _count(count: int) -> int:
@@ -214,11 +270,24 @@ def _uncached(input_tokens: int, cached_input_tokens: int, cache_write_tokens: i
     return uncached
 
 
+def _rest(whole: int, part: int) -> int:
+    rest = _count(whole) - _count(part)
+    if rest < 0:
+        raise ValueError("a part exceeds the whole that includes it")
+    return rest
+
+
 def _resolved(rates: Rates) -> Rates:
-    """The rates with the input rate written where it stands in for the cache's."""
-    cached = rates.input if rates.cached_input is None else rates.cached_input
+    """The rates with every one written that another stands in for."""
     written = rates.input if rates.cache_write is None else rates.cache_write
-    return replace(rates, cached_input=cached, cache_write=written)
+    return replace(
+        rates,
+        cached_input=rates.input if rates.cached_input is None else rates.cached_input,
+        cache_write=written,
+        cache_write_1h=written if rates.cache_write_1h is None else rates.cache_write_1h,
+        reasoning=rates.output if rates.reasoning is None else rates.reasoning,
+        call=rates.call or 0,
+    )
 
 
 def _dearest(price_lists: Iterable[PriceList], input_tokens: int) -> Rates:
@@ -226,12 +295,7 @@ def _dearest(price_lists: Iterable[PriceList], input_tokens: int) -> Rates:
     met = [_resolved(rates) for prices in price_lists for rates in prices.reachable(_count(input_tokens))]
     if not met:
         raise PriceUnknown("there is no model with a price")
-    return Rates(
-        input=_max(rates.input for rates in met),
-        cached_input=_max(rates.cached_input for rates in met),
-        cache_write=_max(rates.cache_write for rates in met),
-        output=_max(rates.output for rates in met),
-    )
+    return Rates(**{kind: _max(getattr(rates, kind) for rates in met) for kind in KINDS})
 
 
 def _max(rates: Iterable[int | None]) -> int | None:
@@ -246,28 +310,25 @@ def _known(rate: int | None) -> int:
     return rate
 
 
-def _line(tokens: int, rate: int | None) -> int:
-    """The cost of one kind of token, half to even; tokens that were not used need no rate."""
-    if _count(tokens) == 0:
+def _line(count: int, rate: int | None) -> int:
+    """The cost of one kind, half to even; what was not used needs no rate."""
+    if _count(count) == 0:
         return 0
-    whole, rest = divmod(tokens * _known(rate), _PER)
+    whole, rest = divmod(count * _known(rate), _PER)
     return whole + (rest * 2 > _PER or (rest * 2 == _PER and whole % 2 == 1))
 
 
-def _most_input(tokens: int, rate: int | None) -> int:
-    """An upper bound for the three lines that share these tokens, none dearer than `rate`.
+def _most(count: int, rate: int | None, *, lines: int) -> int:
+    """An upper bound for the lines that share these tokens, none dearer than `rate`.
 
     Rounding adds at most half a nano-USD to each; and no line exceeds its tokens at the rate
     rounded up to whole nano-USD a token, which is exact for nearly all published rates.
     """
-    if _count(tokens) == 0:
+    if _count(count) == 0:
         return 0
     rate = _known(rate)
-    return min((2 * tokens * rate + 3 * _PER) // (2 * _PER), tokens * _ceil(rate, _PER))
-
-
-def _most_output(tokens: int, rate: int | None) -> int:
-    return _ceil(tokens * _known(rate), _PER) if _count(tokens) else 0
+    rounded = _ceil(count * rate, _PER) if lines == 1 else (2 * count * rate + lines * _PER) // (2 * _PER)
+    return min(rounded, count * _ceil(rate, _PER))
 
 
 def _ceil(dividend: int, divisor: int) -> int:

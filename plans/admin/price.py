@@ -15,9 +15,12 @@ class PriceForm(WordedForm):
 
     class Meta:
         model = ModelPrice
-        fields = ("model", "unit", "above_input_tokens", "nano_usd_per_million", "valid_from")
-        labels = {"nano_usd_per_million": "USD per million tokens", "valid_from": "Valid from (UTC)"}
-        help_texts = {"nano_usd_per_million": "What a million of these tokens cost, such as 3 or 0.075."}
+        fields = ("model", "unit", "is_batch", "above_input_tokens", "nano_usd_per_million", "valid_from")
+        labels = {"nano_usd_per_million": "USD per million", "valid_from": "Valid from (UTC)"}
+        help_texts = {
+            "nano_usd_per_million": "What a million of these tokens cost, such as 3 or 0.075; of searches or calls at "
+            "USD 10 a thousand it is 10000."
+        }
 
 
 class PriceInline(Inline):
@@ -26,7 +29,7 @@ class PriceInline(Inline):
     model = ModelPrice
     form = PriceForm
     usd_fields = ("nano_usd_per_million",)
-    ordering = ["unit", "above_input_tokens", "-valid_from"]
+    ordering = ["unit", "is_batch", "above_input_tokens", "-valid_from"]
     verbose_name_plural = "prices"
 
 
@@ -85,16 +88,21 @@ class ModelPriceAdmin(Admin):
     form = PriceForm
     usd_fields = ("nano_usd_per_million",)
     list_display = [
-        "model", "unit", column("nano_usd_per_million", "USD per million tokens", usd),
+        "model", "unit", "is_batch", column("nano_usd_per_million", "USD per million", usd),
         column("above_input_tokens", "Above input tokens"), "valid_from",
     ]  # fmt: skip
-    list_filter = ["unit", ("model", AutocompleteSelectFilter), ("model__model_class", RelatedDropdownFilter)]
+    list_filter = [
+        "unit",
+        "is_batch",
+        ("model", AutocompleteSelectFilter),
+        ("model__model_class", RelatedDropdownFilter),
+    ]
     list_select_related = ["model"]
     search_fields = ["model__model_id", "model__provider__code"]
     autocomplete_fields = ["model"]
     date_hierarchy = "valid_from"
     fieldsets = [
-        (None, {"fields": ["model", "unit", "above_input_tokens"]}),
+        (None, {"fields": ["model", "unit", "is_batch", "above_input_tokens"]}),
         (
             "Price",
             {

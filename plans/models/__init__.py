@@ -19,7 +19,7 @@ from plans.models.policy import (
     RuleKey,
     RuleScope,
 )
-from plans.models.price import LLMModel, ModelPrice, PriceUnit, Provider
+from plans.models.price import NOT_TOKENS, LLMModel, ModelPrice, PriceUnit, Provider
 from plans.models.vocabulary import (
     Feature,
     FeatureCode,
@@ -33,8 +33,8 @@ from plans.models.vocabulary import (
 )
 
 __all__ = [
-    "CAPS", "FEATURE_QUOTAS", "MAX_LIMIT", "USER_QUOTAS", "Feature", "FeatureCode", "LLMModel", "ModelClass",
-    "ModelClassCode", "ModelPrice", "OnFailure", "Overage", "Plan", "PlanFeature", "PlanLLMAccess",
+    "CAPS", "FEATURE_QUOTAS", "MAX_LIMIT", "NOT_TOKENS", "USER_QUOTAS", "Feature", "FeatureCode", "LLMModel",
+    "ModelClass", "ModelClassCode", "ModelPrice", "OnFailure", "Overage", "Plan", "PlanFeature", "PlanLLMAccess",
     "PlanLLMAccessClass", "PlanStatus", "PolicyRule", "PriceUnit", "Provider", "RolloutGate", "RolloutRule",
     "RuleKey", "RuleScope", "Task", "TaskCode", "TaskKind", "Unit",
 ]  # fmt: skip

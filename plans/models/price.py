@@ -13,13 +13,21 @@ from tenants.ids import uuid7
 from tenants.models import one_of
 
 MAX_PRICE = 10**12
+MAX_CALL_PRICE = 10**15
 
 
 class PriceUnit(models.TextChoices):
     INPUT = "INPUT", "Input tokens"
     CACHED_INPUT = "CACHED_INPUT", "Input tokens read from the cache"
     CACHE_WRITE = "CACHE_WRITE", "Input tokens written to the cache"
+    CACHE_WRITE_1H = "CACHE_WRITE_1H", "Input tokens written to the cache for an hour"
     OUTPUT = "OUTPUT", "Output tokens"
+    REASONING = "REASONING", "Output tokens of reasoning"
+    CALL = "CALL", "Calls"
+    WEB_SEARCH = "WEB_SEARCH", "Web searches"
+
+
+NOT_TOKENS = (PriceUnit.CALL, PriceUnit.WEB_SEARCH)
 
 
 class Provider(models.Model):
@@ -75,41 +83,53 @@ class LLMModel(models.Model):
 
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
     def valid_at(self, now: datetime) -> Self:
-        """Prices that had begun by `now`; the latest per model, unit and tier is the one in force."""
+        """Prices that had begun by `now`; the latest per model, unit, batch and tier is the one in force."""
         return self.filter(valid_from__lte=now)
 
 
 class ModelPrice(models.Model):
-    """What a million tokens of one kind cost from an instant on."""
+    """What a million of something that calls are billed for costs from an instant on."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     model = models.ForeignKey(LLMModel, on_delete=models.CASCADE, related_name="prices")
-    unit = models.CharField(max_length=16, choices=PriceUnit, help_text="Which tokens.")
+    unit = models.CharField(
+        max_length=16,
+        choices=PriceUnit,
+        help_text="What it is the price of. Without a price of its own, what is cached costs as input and reasoning as "
+        "output; calls are free, and searches of unknown price.",
+    )
+    is_batch = models.BooleanField(
+        "of batched calls",
+        default=False,
+        help_text="The price holds for batched calls alone. Where there is none, they cost what any other call does.",
+    )
     above_input_tokens = models.PositiveIntegerField(
         default=0, help_text="The price holds for calls with more input tokens than this; 0 = the base price."
     )
     nano_usd_per_million = models.BigIntegerField(
-        validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE)],
-        help_text="Nano-USD for a million tokens: USD 3 is 3,000,000,000.",
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_CALL_PRICE)],
+        help_text="Nano-USD for a million of them: USD 3 is 3,000,000,000.",
     )
     valid_from = models.DateTimeField(help_text="From when; the latest start that has passed is what counts.")
 
     objects = ModelPriceQuerySet.as_manager()
 
     class Meta:
-        ordering = ["model", "unit", "above_input_tokens", "-valid_from"]
+        ordering = ["model", "unit", "is_batch", "above_input_tokens", "-valid_from"]
         constraints = [
             one_of("unit", PriceUnit, "plans_modelprice_unit"),
             models.CheckConstraint(
-                condition=Q(nano_usd_per_million__range=(0, MAX_PRICE)), name="plans_modelprice_price"
+                condition=Q(nano_usd_per_million__range=(0, MAX_PRICE))
+                | Q(nano_usd_per_million__range=(0, MAX_CALL_PRICE), unit__in=NOT_TOKENS),
+                name="plans_modelprice_price",
             ),
             models.UniqueConstraint(
-                fields=["model", "unit", "above_input_tokens", "valid_from"], name="plans_modelprice_once"
+                fields=["model", "unit", "is_batch", "above_input_tokens", "valid_from"], name="plans_modelprice_once"
             ),
         ]
         triggers = versions.counted(
             versions.OF_CATALOGUE,
-            columns=["model_id", "unit", "above_input_tokens", "nano_usd_per_million", "valid_from"],
+            columns=["model_id", "unit", "is_batch", "above_input_tokens", "nano_usd_per_million", "valid_from"],
         )
 
     def __str__(self) -> str:

@@ -431,7 +431,13 @@ def test_a_price_is_entered_in_usd_per_million(browser: Client) -> None:
     again = browser.post(console.address(ModelPrice, "add"), sent)
     assert "There is a price with exactly this start already." in console.text_of(again)
     dear = browser.post(console.address(ModelPrice, "add"), sent | {"nano_usd_per_million": "1000.01"})
-    assert "Between USD 0 and USD 1,000." in console.text_of(dear)
+    assert "Up to USD 1,000 per million tokens." in console.text_of(dear)
+    for unit, usd in (("CALL", "12000"), ("WEB_SEARCH", "10000")):
+        console.post(browser, console.address(ModelPrice, "add"), sent | {"unit": unit, "nano_usd_per_million": usd})
+    assert (
+        ModelPrice.objects.filter(model=model, nano_usd_per_million__gt=10**12, valid_from=price.valid_from).count()
+        == 2
+    )
 
 
 def test_a_models_page_shows_its_prices_in_usd_and_saves_unchanged(browser: Client) -> None:

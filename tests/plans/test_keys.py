@@ -144,9 +144,12 @@ def test_a_promise_a_model_and_a_price_are_not_stored_twice(draft: Plan) -> None
     model = LLMModel.objects.get(model_id="gpt-4o")
     with refused_by("plans_llmmodel_provider_model_id"):
         LLMModel.objects.create(provider=model.provider, model_id="gpt-4o", model_class_id="BASE_S")
-    price = model.prices.get(unit="INPUT")
+    price = model.prices.get(unit="INPUT", is_batch=False)
     with refused_by("plans_modelprice_once"):
         ModelPrice.objects.create(model=model, unit="INPUT", nano_usd_per_million=1, valid_from=price.valid_from)
+    ModelPrice.objects.create(
+        model=model, unit="INPUT", is_batch=True, nano_usd_per_million=1, valid_from=price.valid_from
+    )
 
 
 def test_two_classes_have_two_ranks(db: None) -> None:
@@ -159,5 +162,7 @@ def test_two_classes_have_two_ranks(db: None) -> None:
 def test_a_price_is_within_bounds(price: int, db: None) -> None:
     with refused_by("plans_modelprice_price"):
         run("UPDATE plans_modelprice SET nano_usd_per_million = %s WHERE unit = 'INPUT'", price)
+    with refused_by("plans_modelprice_price"):
+        run("UPDATE plans_modelprice SET nano_usd_per_million = %s WHERE unit = 'WEB_SEARCH'", price * 1_000)
     with refused_by("plans_task_price_per_unit"):
         run("UPDATE plans_task SET price_per_unit_nano_usd = %s WHERE code = 'EMBED'", price)

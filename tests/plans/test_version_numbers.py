@@ -91,7 +91,7 @@ def gpt() -> "models.QuerySet[LLMModel]":
 
 
 def price() -> "models.QuerySet[ModelPrice]":
-    return ModelPrice.objects.filter(model__model_id="gpt-4o", unit="INPUT")
+    return ModelPrice.objects.filter(model__model_id="gpt-4o", unit="INPUT", is_batch=False)
 
 
 def pro() -> "models.QuerySet[Plan]":

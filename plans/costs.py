@@ -1,0 +1,75 @@
+"""What a call to a model cost at the prices of an instant, and which prices those were."""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from plans import pricing
+from plans.terms import ModelTerms
+
+
+class Priced(NamedTuple):
+    """A cost in nano-USD, and what the log keeps beside it to say which prices made it."""
+
+    nano_usd: int
+    price: Mapping[str, Any]
+
+
+def of(
+    model: ModelTerms,
+    at: datetime,
+    *,
+    input_tokens: int,
+    cached_input_tokens: int,
+    cache_write_tokens: int,
+    output_tokens: int,
+    cache_write_1h_tokens: int,
+    reasoning_tokens: int,
+    api_calls: int,
+    web_searches: int,
+    is_batch: bool,
+) -> Priced:
+    """The cost of a call at the prices in force at `at`.
+
+    PriceUnknown where the model had none, or none of something that was used; PriceOutOfBounds and ValueError as
+    for pricing.cost_nano_usd.
+    """
+    place = bisect_right(model.prices, at, key=lambda entry: entry[0])
+    if not place:
+        raise pricing.PriceUnknown(f"{model.model_id} had no price at {at}")
+    valid_from, prices = model.prices[place - 1]
+    prices = prices.batched() if is_batch else prices
+    cost = pricing.cost_nano_usd(
+        prices, input_tokens=input_tokens, cached_input_tokens=cached_input_tokens,
+        cache_write_tokens=cache_write_tokens, output_tokens=output_tokens,
+        cache_write_1h_tokens=cache_write_1h_tokens, reasoning_tokens=reasoning_tokens, api_calls=api_calls,
+        web_searches=web_searches,
+    )  # fmt: skip
+    tier = prices.tier_for(input_tokens)
+    return Priced(
+        cost,
+        {
+            "provider": model.provider,
+            "model": model.model_id,
+            "valid_from": valid_from.isoformat(),
+            "above_input_tokens": tier.above_input_tokens,
+            "rates": {kind: rate for kind, rate in asdict(tier.rates).items() if rate is not None},
+        }
+        | uncounted(
+            cache_write_1h_tokens=cache_write_1h_tokens, api_calls=api_calls, web_searches=web_searches,
+            is_batch=is_batch,
+        ),
+    )  # fmt: skip
+
+
+def uncounted(
+    *, cache_write_1h_tokens: int, api_calls: int, web_searches: int, is_batch: bool
+) -> dict[str, int | bool]:
+    """What a cost depends on and the log has no column for, or another number in: without what is usual."""
+    said = {
+        "cache_write_1h_tokens": cache_write_1h_tokens, "web_searches": web_searches, "is_batch": is_batch,
+        "api_calls": api_calls if api_calls != 1 else 0,
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value}
