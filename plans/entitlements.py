@@ -59,7 +59,8 @@ def _by(rows: Iterable[V], key: Callable[[V], K]) -> dict[K, tuple[V, ...]]:
     return {name: tuple(group) for name, group in grouped.items()}
 
 
-def _rules(rows: Iterable[PolicyRule]) -> RulesByKey:
+def rules_by_key(rows: Iterable[PolicyRule]) -> RulesByKey:
+    """Stored rules as terms."""
     rules = (
         Rule(
             id=row.id, scope=RuleScope(row.scope), user=row.user_key, task=row.task_id, feature=row.feature_id,
@@ -92,7 +93,7 @@ def _plan(plan: Plan, ranks: Mapping[str, int]) -> PlanTerms:
             for row in plan.features.all()
         },
         tasks={row.task_id: _task_promise(row, ranks) for row in plan.accesses.all()},
-        rules=_rules(plan.policy_rules.all()),
+        rules=rules_by_key(plan.policy_rules.all()),
     )  # fmt: skip
 
 
@@ -140,7 +141,7 @@ def _load_catalogue(subject: UUID) -> Catalogue:
             classes=classes,
             models=_by(models, lambda model: model.model_id),
             plans={row.id: _plan(row, ranks) for row in Plan.objects.live().with_promises()},
-            rules=_rules(PolicyRule.objects.filter(scope=RuleScope.GLOBAL)),
+            rules=rules_by_key(PolicyRule.objects.filter(scope=RuleScope.GLOBAL)),
             rollouts=rollouts,
             instants=tuple(
                 sorted(
@@ -154,7 +155,7 @@ def _load_catalogue(subject: UUID) -> Catalogue:
 def _load_tenant(tenant_id: UUID) -> TenantTerms:
     with versions.one_instant():
         tenant = facts.read_tenant(tenant_id)
-        rules = _rules(PolicyRule.objects.filter(tenant=tenant_id))
+        rules = rules_by_key(PolicyRule.objects.filter(tenant=tenant_id))
         rollouts = _rollouts(RolloutRule.objects.filter(tenant=tenant_id))
     instants = {rollout.starts_at for rollout in rollouts}
     instants |= {rule.ends_at for group in rules.values() for rule in group if rule.ends_at is not None}
