@@ -27,8 +27,16 @@ class Overage(models.TextChoices):
 
 
 def frozen(plan_of_row: str) -> pgtrigger.Trigger:
-    """Refuses writes to a plan's promises once it is not a draft. `plan_of_row` is SQL over a row `r`."""
-    status = "SELECT status INTO plan_status FROM plans_plan WHERE id = ({plan}) FOR SHARE;"
+    """Refuses writes to a plan's promises once it is not a draft. `plan_of_row` is SQL over a row `r`.
+
+    What was simulated of a draft is another draft after such a write. That is forgotten before the row is locked
+    in share mode: of two writers who both held it, neither could.
+    """
+    status = """
+        UPDATE plans_plan SET simulated_at = NULL
+         WHERE id = ({plan}) AND status = 'DRAFT' AND simulated_at IS NOT NULL;
+        SELECT status INTO plan_status FROM plans_plan WHERE id = ({plan}) FOR SHARE;
+    """
     refuse = """
         IF plan_status <> 'DRAFT' THEN
             RAISE EXCEPTION 'This plan is not a draft: its promises cannot change. Make a new revision.'
@@ -88,6 +96,12 @@ class Plan(models.Model):
         validators=[MinValueValidator(0)],
         help_text="Money a tenant may spend a month, in nano-USD; empty = unlimited, 0 = nothing.",
     )
+    simulated_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When it was last tried on recorded traffic; empty = not since it was last edited.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = PlanQuerySet.as_manager()
@@ -122,6 +136,18 @@ class Plan(models.Model):
                         USING ERRCODE = 'check_violation', CONSTRAINT = 'plans_plan_frozen';
                 """,
             ),
+            pgtrigger.Trigger(
+                name="forget_simulation",
+                level=pgtrigger.Row,
+                when=pgtrigger.After,  # as above
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "NEW.status = 'DRAFT' AND NEW.simulated_at IS NOT NULL AND (OLD.code, OLD.name, OLD.based_on_id, "
+                    "OLD.max_seats, OLD.monthly_budget_nano_usd) IS DISTINCT FROM (NEW.code, NEW.name, "
+                    "NEW.based_on_id, NEW.max_seats, NEW.monthly_budget_nano_usd)"
+                ),
+                func="UPDATE plans_plan SET simulated_at = NULL WHERE id = NEW.id; RETURN NULL;",
+            ),
             *versions.counted(
                 versions.OF_CATALOGUE,
                 columns=["code", "name", "status", "max_seats", "monthly_budget_nano_usd"],
@@ -131,6 +157,12 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} r{self.revision}"
+
+    @property
+    def predecessor(self) -> "Plan | None":
+        """The revision whose place this one takes, or took; None for the first of its code."""
+        before = self.based_on
+        return before if before is not None and before.code == self.code else None
 
 
 def _limit(help_text: str) -> "models.BigIntegerField[int | None, int | None]":
