@@ -1,0 +1,23 @@
+"""How a plan changes: another revision is drafted, checked, published to those who hold the one before, rolled back."""
+
+from plans.publishing.changes import Change, diff
+from plans.publishing.check import contradictions
+from plans.publishing.contradiction import Contradiction, Kind
+from plans.publishing.moves import Move
+from plans.publishing.revisions import (
+    Contradicted,
+    Published,
+    PublishingError,
+    When,
+    affected,
+    affected_by_rollback,
+    draft,
+    publish,
+    rollback,
+    simulated,
+)
+
+__all__ = [
+    "Change", "Contradicted", "Contradiction", "Kind", "Move", "Published", "PublishingError", "When", "affected",
+    "affected_by_rollback", "contradictions", "diff", "draft", "publish", "rollback", "simulated",
+]  # fmt: skip

@@ -1,0 +1,202 @@
+"""Revisions of a plan: drafted, published to those who hold the one before, and rolled back.
+
+Whoever publishes locks the plans first and the root tokens then, each in id order, and checks afterwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from plans import calendars, periods, promises
+from plans.models import Plan, PlanStatus
+from plans.promises import Promises
+from plans.publishing import check, moves
+from plans.publishing.contradiction import Contradiction
+from plans.publishing.moves import Move
+from tenants.models import ATIToken
+from tenants.tokens import store_plans
+
+log = structlog.get_logger()
+
+
+class When(StrEnum):
+    """When a revision reaches those who hold the one before."""
+
+    NOW = "now"
+    NEXT_PERIOD = "next period"
+
+
+class PublishingError(Exception):
+    """What was asked of a revision cannot be done; the message says why, for people."""
+
+
+class Contradicted(PublishingError):
+    """The draft contradicts itself, or an exception of a tenant it would be given to."""
+
+    def __init__(self, draft: Plan, found: Sequence[Contradiction]) -> None:
+        super().__init__(f"{draft} contradicts itself:\n" + "\n".join(f"- {each.text}" for each in found))
+        self.found = tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A change of the revision in force, and what became of each tenant that held the other one."""
+
+    plan: Plan
+    instead_of: Plan | None
+    moves: tuple[Move, ...]
+
+
+def draft(code: str, edited: Promises | None = None) -> Plan:
+    """The next revision of a plan: a draft that promises what the active one does, or `edited`.
+
+    PublishingError where the code has no active plan; the known ones are named.
+    """
+    with transaction.atomic():
+        live = Plan.objects.filter(code=code, status=PlanStatus.ACTIVE).select_for_update(no_key=True).first()
+        if live is None:
+            known = ", ".join(Plan.objects.filter(status=PlanStatus.ACTIVE).values_list("code", flat=True))
+            raise PublishingError(f"There is no active plan {code}. Active are: {known or 'none'}.")
+        last = Plan.objects.filter(code=code).aggregate(last=Max("revision"))["last"]
+        made = Plan.objects.create(code=code, revision=last + 1, name=live.name, based_on=live)
+        promises.write(made, promises.of(live) if edited is None else edited)
+    return made
+
+
+def simulated(plan: Plan, at: datetime, promised: Promises) -> bool:
+    """Note that a draft which promised this was tried on recorded traffic at an instant.
+
+    False, with nothing noted, where it is no draft any more or was edited while it was tried.
+    """
+    with transaction.atomic():
+        locked = Plan.objects.select_for_update(no_key=True).get(pk=plan.pk)
+        if locked.status != PlanStatus.DRAFT or promises.of(locked) != promised:
+            return False
+        locked.simulated_at = at
+        locked.save(update_fields=["simulated_at"])
+    plan.simulated_at = at
+    return True
+
+
+def affected(draft: Plan, *, now: datetime, at: datetime | When = When.NOW) -> tuple[Move, ...]:
+    """What publishing a draft would make of each tenant whose plan or next plan is the revision it is based on."""
+    old = draft.predecessor
+    return () if old is None else _forward(list(_holders(old)), old, draft, now=now, at=at)
+
+
+def affected_by_rollback(plan: Plan, *, now: datetime) -> tuple[Move, ...]:
+    """What rolling a revision back would make of each tenant that holds it. PublishingError as for `rollback`."""
+    old = _before(plan)
+    return tuple(moves.backward(root, plan, old, now=now) for root in _holders(plan))
+
+
+def publish(
+    draft: Plan, *, now: datetime, at: datetime | When = When.NOW, unsimulated: bool = False, by: str = ""
+) -> Published:
+    """Make a draft the active revision and move those who hold the one before, all or nothing.
+
+    They move now, at an instant to come, or each at the end of its running month; new tenants get it at once.
+    `unsimulated` lets a draft through that was not tried since its last edit, and is logged with `by`, who did it.
+    Raises Contradicted, or PublishingError where the draft is none any more, is based on a revision that is not
+    active any more, or was not tried and somebody holds that revision.
+    """
+    if isinstance(at, datetime) and at <= now:
+        raise PublishingError("The revision must take over in the future; leave the instant out to do it now.")
+    with transaction.atomic():
+        new = _locked(draft)
+        if new.status != PlanStatus.DRAFT:
+            raise PublishingError(f"{new} is published already: it is {new.status.lower()}.")
+        errors = check.errors(new, now=now)
+        if errors:
+            raise Contradicted(new, errors)
+        old = new.predecessor
+        roots = _locked_holders(old) if old is not None else []
+        if roots and new.simulated_at is None and not unsimulated:
+            raise PublishingError(
+                f"{new} was not simulated since its last edit, and {old} has {len(roots):,} holders. "
+                "Simulate it first, or say that it shall be published unsimulated."
+            )
+        # The catalogue's number is taken before those of tenants, as the triggers do within a statement.
+        _exchange(old, new)
+        made = _forward(roots, old, new, now=now, at=at) if old is not None else ()
+        store_plans(roots)
+    log.info(
+        "plan.published", plan=str(new), instead_of=str(old) if old else None, at=str(at), tenants=len(made),
+        left=[each.tenant for each in made if each.is_left], simulated_at=new.simulated_at, by=by,
+    )  # fmt: skip
+    return Published(plan=new, instead_of=old, moves=made)
+
+
+def rollback(plan: Plan, *, now: datetime, by: str = "") -> Published:
+    """Make the revision before the active one again, now, and put all who hold this one back on it.
+
+    PublishingError where this one is not active, or is the first.
+    """
+    with transaction.atomic():
+        new = _locked(plan)
+        old = _before(new)
+        roots = _locked_holders(new)
+        _exchange(new, old)
+        made = tuple(moves.backward(root, new, old, now=now) for root in roots)
+        store_plans(roots)
+    log.info("plan.rolled_back", plan=str(new), to=str(old), tenants=len(made), by=by)
+    return Published(plan=old, instead_of=new, moves=made)
+
+
+def _locked(plan: Plan) -> Plan:
+    """A plan and the one it is based on, both locked."""
+    ids = [key for key in (plan.pk, plan.based_on_id) if key is not None]
+    rows = {row.pk: row for row in Plan.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)}
+    found = rows[plan.pk]
+    if found.based_on_id is not None:
+        found.based_on = rows[found.based_on_id]
+    return found
+
+
+def _locked_holders(plan: Plan) -> list[ATIToken]:
+    """The root tokens that hold a plan which is locked: no other can come to hold it, see `tokens.change_plan`.
+
+    Locked first and read then: a row that comes with the lock would bring along its plans as they were before.
+    """
+    list(ATIToken.objects.holding(plan).select_related(None).order_by("pk").select_for_update(no_key=True))
+    return list(_holders(plan))
+
+
+def _holders(plan: Plan) -> QuerySet[ATIToken]:
+    return ATIToken.objects.holding(plan).order_by("tenant__ati_id")
+
+
+def _exchange(old: Plan | None, new: Plan) -> None:
+    """One is active at any time, so the old one goes first."""
+    if old is not None:
+        old.status = PlanStatus.DEPRECATED
+        old.save(update_fields=["status"])
+    new.status = PlanStatus.ACTIVE
+    new.save(update_fields=["status"])
+
+
+def _before(plan: Plan) -> Plan:
+    """The revision that a roll-back of `plan` makes active again."""
+    old = plan.predecessor
+    if old is None:
+        raise PublishingError(f"{plan} is the first revision of its plan: there is none to go back to.")
+    if plan.status != PlanStatus.ACTIVE:
+        raise PublishingError(f"{plan} is {plan.status.lower()}; only the active revision can be rolled back.")
+    return old
+
+
+def _forward(
+    roots: Iterable[ATIToken], old: Plan, new: Plan, *, now: datetime, at: datetime | When
+) -> tuple[Move, ...]:
+    return tuple(moves.forward(root, old, new, now=now, at=_takes_over(root, now, at)) for root in roots)
+
+
+def _takes_over(root: ATIToken, now: datetime, at: datetime | When) -> datetime | None:
+    if isinstance(at, datetime):
+        return at
+    return periods.month_end(calendars.stored(root.tenant), now) if at is When.NEXT_PERIOD else None
