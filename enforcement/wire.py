@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from enforcement.complaints import invalid
 from enforcement.decisions import Ask
 from enforcement.errors import Invalid, Malformed
 from plans.policies import Wants
@@ -148,12 +149,15 @@ def metadata(sent: Mapping[str, str] | None) -> Mapping[str, str] | None:
 
 def parse(raw: bytes | msgspec.Raw, into: type[T]) -> T:
     """A body as a struct. Raises Malformed, or Invalid with the field's dotted path."""
+    if raw == b"":
+        raise Malformed("The body is empty: send JSON.")
     try:
         return msgspec.json.decode(raw, type=into)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise invalid(str(error), into) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The body is not JSON: {error}") from None
+        why = str(error).removeprefix("JSON is malformed: ")
+        raise Malformed(f"The body is not JSON: {why}.") from None
 
 
 def convert(value: object, into: type[T]) -> T:
@@ -161,15 +165,4 @@ def convert(value: object, into: type[T]) -> T:
     try:
         return msgspec.convert(value, type=into, strict=True)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-
-
-def _invalid(text: str) -> Invalid:
-    """What msgspec says, with the path it names as the field."""
-    message, _, path = text.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".").removesuffix("[...]")
-    if "field `" in message:  # one that is unknown or missing: the path is that of the object around it
-        field = f"{field}.{message.split('`')[-2]}".lstrip(".")
-    if "regex" in message:
-        message = "It has a character that cannot be stored here (NUL, or one that does not print)"
-    return Invalid(field or "body", f"{message}.")
+        raise invalid(str(error), into) from None

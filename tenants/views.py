@@ -1,10 +1,13 @@
 """What every API view has: the caller, its scope, and JSON answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 import orjson
 from django.http import HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -20,6 +23,19 @@ class ScopeMissing(Exception):
         self.scope = scope
 
 
+class JsonAlone(BaseContentNegotiation):
+    """Bodies and answers are JSON, whatever the headers call them: the answer then says what is wrong, not a 406."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        only = next(iter(renderers))
+        return only, only.media_type
+
+
 class CallerView(APIView):
     """An endpoint of the API that needs one scope.
 
@@ -27,6 +43,7 @@ class CallerView(APIView):
     elsewhere the credential is verified by query first.
     """
 
+    content_negotiation_class = JsonAlone
     scope: ClassVar[Scope]
     is_confirmed_by_ledger: ClassVar[bool] = False
 
