@@ -11,6 +11,7 @@ from tests import cast
 from usage.models import (
     Certainty,
     Denial,
+    HoldEstimate,
     LogStatus,
     ReservationStatus,
     UsageEvent,
@@ -54,12 +55,21 @@ def make_log(tenant: Tenant, meter: UsageMeter, reservation: UUID | None = None,
     )  # fmt: skip
 
 
+def make_estimate(tenant: Tenant, *, task: str = TaskCode.LLM2_DRAFT, samples: int = 1_234) -> HoldEstimate:
+    """An estimate of 1 to 100 tokens in, and ten times that out."""
+    return HoldEstimate.objects.create(
+        tenant=tenant, task_id=task, samples=samples, computed_at=datetime(2030, 1, 1, tzinfo=UTC),
+        input_tokens=list(range(1, 101)), output_tokens=list(range(10, 1001, 10)),
+    )  # fmt: skip
+
+
 def make_rows(tenant: Tenant) -> None:
     """A row of every kind."""
     meter = make_meter(tenant)
     reservation = make_reservation(tenant, meter)
     log = make_log(tenant, meter, reservation.pk)
     now = datetime.now(UTC)
+    make_estimate(tenant)
     UsageEvent.objects.create(tenant=tenant, source="svc", event_id=str(uuid7()), fingerprint=b"0" * 32, log_id=log.pk)
     Denial.objects.create(
         id=uuid7(), tenant=tenant, feature_id=FeatureCode.PRIOR_ART_SEARCH, code="BUDGET_EXCEEDED", message="Over",

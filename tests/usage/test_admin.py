@@ -14,6 +14,7 @@ from tests import cast, console
 from tests.usage.rows import make_log, make_meter, make_rows
 from usage.models import (
     Denial,
+    HoldEstimate,
     UsageLog,
     UsageMeter,
     UsageReservation,
@@ -112,6 +113,12 @@ def test_rows_of_one_tenant_are_filtered(
     make_rows(rival.tenant)
     page = browser.get(console.address(model, "changelist"), {"tenant__id__exact": str(rows.pk)})
     assert {row.tenant_id for row in page.context["cl"].result_list} == {rows.pk}
+
+
+def test_an_estimate_shows_what_calls_use(browser: Client, rows: Tenant) -> None:
+    estimate = HoldEstimate.objects.get()
+    assert "1,234 50 / 500 95 / 950" in console.text_of(browser.get(console.address(HoldEstimate, "changelist")))
+    assert "95% 95 950" in console.text_of(browser.get(console.address(HoldEstimate, "change", estimate.pk)))
 
 
 @pytest.mark.parametrize(("code", "count"), [("BUDGET_EXCEEDED", 1), ("RATE_LIMITED", 0)])

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from tenants import versions
+from tenants.models import Tenant
 from tests.cast import Company
 from tests.parallel import at_once
 from tests.usage import rows
@@ -198,9 +199,9 @@ def id_of(at: datetime) -> UUID:
 
 
 def test_an_estimate_goes_with_its_operations_and_no_other_does(books: Books, acme: Company) -> None:
-    for tenant in (books.tenant, acme.tenant.id):
-        store(tenant, samples=99)
-        store(tenant, samples=99, task="LLM3_DIAGRAM")
+    for tenant in (Tenant.objects.get(id=books.tenant), acme.tenant):
+        rows.make_estimate(tenant)
+        rows.make_estimate(tenant, task="LLM3_DIAGRAM")
     fill(books)
     report = estimates.compute([books.tenant])
     assert (report.written, report.removed) == (1, 1)
@@ -245,7 +246,7 @@ def test_it_may_be_computed_beside_itself_and_waits_for_nobody(acme: Company, ri
     mine, other = Books.of(acme.tenant.id), Books.of(rival.tenant.id)
     fill(mine)
     held = mine.hold(FREE)
-    gone = store(rival.tenant.id, samples=99)
+    gone = rows.make_estimate(rival.tenant)
     locked, done = threading.Event(), threading.Event()
 
     def hold_locks() -> None:
@@ -276,20 +277,11 @@ def test_it_may_be_computed_beside_itself_and_waits_for_nobody(acme: Company, ri
 
 # --- reading
 
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-def store(tenant: UUID, *, samples: int, at: datetime = NOW, task: str = TASK) -> HoldEstimate:
-    """An estimate of 1 to 100 tokens in, and ten times that out."""
-    return HoldEstimate.objects.create(
-        tenant_id=tenant, task_id=task, samples=samples, computed_at=at,
-        input_tokens=list(range(1, 101)), output_tokens=list(range(10, 1001, 10)),
-    )  # fmt: skip
+NOW = datetime(2030, 1, 1, tzinfo=UTC)  # when `make_estimate` computes
 
 
 def test_an_estimate_is_asked_for_by_percentile(acme: Company) -> None:
-    store(acme.tenant.id, samples=60)
+    rows.make_estimate(acme.tenant, samples=60)
     found = estimates.of(acme.tenant.id, TASK, NOW)
     assert found is not None
     assert (found.samples, found.computed_at) == (60, NOW)
@@ -302,8 +294,8 @@ def test_an_estimate_is_asked_for_by_percentile(acme: Company) -> None:
 def test_one_query_brings_all_of_a_tenant_for_ten_minutes(
     acme: Company, rival: Company, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    store(acme.tenant.id, samples=60)
-    store(acme.tenant.id, samples=70, task="LLM3_DIAGRAM")
+    rows.make_estimate(acme.tenant, samples=60)
+    rows.make_estimate(acme.tenant, samples=70, task="LLM3_DIAGRAM")
     with django_assert_num_queries(2):
         for _ in range(3):
             assert [samples(acme.tenant.id, task) for task in (TASK, "LLM3_DIAGRAM", "EMBED")] == [60, 70, None]
@@ -321,14 +313,14 @@ def samples(tenant: UUID, task: str = TASK, at: datetime = NOW) -> int | None:
 
 def test_an_estimate_that_the_daily_job_no_longer_renews_is_not_used(acme: Company) -> None:
     """The maximum is held then: nothing is guessed from what may long be otherwise."""
-    store(acme.tenant.id, samples=60)
+    rows.make_estimate(acme.tenant, samples=60)
     assert samples(acme.tenant.id, at=NOW + timedelta(days=3)) == 60
     assert samples(acme.tenant.id, at=NOW + timedelta(days=3, seconds=1)) is None
 
 
 def test_forgetting_all_snapshots_forgets_estimates_too(acme: Company) -> None:
     assert samples(acme.tenant.id) is None
-    store(acme.tenant.id, samples=60)
+    rows.make_estimate(acme.tenant, samples=60)
     assert samples(acme.tenant.id) is None
     versions.clear_all()
     assert samples(acme.tenant.id) == 60
@@ -352,9 +344,9 @@ def command(*words: str) -> str:
 def test_the_command_says_what_it_did(books: Books, acme: Company) -> None:
     fill(books)
     fill(Books.of(acme.tenant.id))
-    store(books.tenant, samples=99, task="EMBED")
-    assert "1 estimates written and 0 removed, from 50 operations of 1 tenants in " in command("--tenant", "ACME")
-    assert "2 estimates written and 1 removed, from 100 operations of 2 tenants in " in command()
+    rows.make_estimate(acme.tenant, task="EMBED")
+    assert "1 estimates written and 1 removed, from 50 operations of 1 tenants in " in command("--tenant", "ACME")
+    assert "2 estimates written and 0 removed, from 100 operations of 2 tenants in " in command()
 
 
 @pytest.mark.django_db
