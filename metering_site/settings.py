@@ -146,10 +146,10 @@ DATABASES = {
             "application_name": _read("APPLICATION_NAME", str, "metering"),
             **_options,
         },
-        # One connection per thread for good: the threads are few and fixed, and a broken connection
-        # is replaced after the request that met it. A health check would be a query more in each request.
+        # One connection per thread for good: the threads are few and fixed. A health check costs a query
+        # only where the server said something in between (tenants/postgresql).
         "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": False,
+        "CONN_HEALTH_CHECKS": True,
         # Each ledger operation is one statement and commits by itself.
         "ATOMIC_REQUESTS": False,
     }

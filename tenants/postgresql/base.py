@@ -1,5 +1,6 @@
 """Connections that give up on a server that has fallen silent, and the Django backend that makes them."""
 
+import select
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Self, TypeVar
@@ -51,8 +52,17 @@ def _unless(is_silent: Callable[[], bool], gen: Generator[Wish, Any, T]) -> Gene
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, with these connections."""
+    """Django's, with these connections, whose health is asked for where it is in doubt and not in each request."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return Connection.connect(**conn_params)
+
+    def close_if_health_check_failed(self) -> None:
+        """A server sends nothing over an idle connection; what there is to read is mostly its end."""
+        if self.connection is not None and not self.connection.closed:
+            poll = select.poll()
+            poll.register(self.connection.fileno(), select.POLLIN)
+            if not poll.poll(0):
+                return
+        super().close_if_health_check_failed()
