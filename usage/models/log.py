@@ -3,6 +3,7 @@
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 
 from plans.models import Feature, ModelClass, Plan, Task, Unit
 from tenants.models import Tenant, one_of
@@ -84,6 +85,10 @@ class UsageLog(models.Model):
             models.Index(fields=["tenant", "reservation_id"], name="usage_log_tenant_reservation"),
             # a tenant's log, newest first, and the audit of one tenant
             models.Index(fields=["tenant", "-id"], name="usage_log_tenant_id"),
+            # the corrections of a row: the next correction, and estimates of holds
+            models.Index(
+                fields=["tenant", "refers_to"], condition=Q(refers_to__isnull=False), name="usage_log_tenant_refers_to"
+            ),
             # roll-ups read what committed below a snapshot's xmin
             models.Index(fields=["transaction_id"], name="usage_log_transaction"),
         ]
