@@ -47,11 +47,12 @@ class Totals:
         part = "cached_input_tokens" if self.cached_input_tokens else "cache_write_tokens"
         from_cache = (self.cached_input_tokens or 0) + (self.cache_write_tokens or 0)
         if from_cache and self.input_tokens is None:
-            raise BadUsage(part, "is part of the input tokens, which are missing")
+            raise BadUsage(part, "It is part of the input tokens, which are missing.")
         if from_cache > (self.input_tokens or 0):
-            raise BadUsage(part, f"{from_cache} cached and cache-written, of {self.input_tokens} input tokens")
-        if self.output_tokens is not None and (self.reasoning_tokens or 0) > self.output_tokens:
-            raise BadUsage("reasoning_tokens", f"{self.reasoning_tokens} of {self.output_tokens} output tokens")
+            raise BadUsage(part, _exceeds("cached and cache-written tokens", from_cache, "input", self.input_tokens))
+        reasoning = self.reasoning_tokens or 0
+        if self.output_tokens is not None and reasoning > self.output_tokens:
+            raise BadUsage("reasoning_tokens", _exceeds("reasoning tokens", reasoning, "output", self.output_tokens))
 
 
 COUNTS = tuple(field.name for field in fields(Totals))
@@ -61,7 +62,7 @@ def from_usage(usage: Mapping[str, object]) -> Totals:
     """Totals from the `usage` object of our own API; BadUsage names the field that is wrong."""
     for name in usage:
         if name not in COUNTS:
-            raise BadUsage(f"usage.{name}", f"unknown field; known: {', '.join(COUNTS)}")
+            raise BadUsage(f"usage.{name[:128]}", f"There is no such field. Known: {', '.join(COUNTS)}.")
     sent = _Sent("usage", usage)
     paths = {name: name for name in COUNTS}
     return sent.totals(sent.counts(paths), paths)
@@ -75,11 +76,11 @@ def from_raw(provider: str, raw_usage: Mapping[str, object]) -> Totals:
     provider's counts, and `provider` where that is not one of PROVIDERS.
     """
     if provider not in _READERS:
-        raise BadUsage("provider", f"unknown provider; known: {', '.join(PROVIDERS)}")
+        raise BadUsage("provider", f"It must be one of {', '.join(PROVIDERS)}.")
     sent = _Sent("raw_usage", raw_usage)
     counts, paths = _READERS[provider](sent)
     if counts["input_tokens"] is None and counts["output_tokens"] is None:
-        raise BadUsage("raw_usage", f"not the usage object of a response from {provider}")
+        raise BadUsage("raw_usage", f"It is not the usage object of a response from {provider}.")
     return sent.totals(counts, paths)
 
 
@@ -101,7 +102,7 @@ class _Sent:
             if value is None:
                 return None
             if not isinstance(value, Mapping):
-                raise BadUsage(walked, "must be an object")
+                raise BadUsage(walked, "It must be an object.")
             walked = f"{walked}.{name}"
             value = value.get(name)
         return _whole_number(walked, value)
@@ -117,13 +118,17 @@ class _Sent:
             raise BadUsage(f"{self.root}.{paths[error.field]}", error.message) from None
 
 
+def _exceeds(parts: str, count: int, whole: str, most: int | None) -> str:
+    return f"{count:,} {parts} are more than the {most or 0:,} {whole} tokens that they are part of."
+
+
 def _whole_number(path: str, value: object) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise BadUsage(path, "must be a whole number")
+        raise BadUsage(path, "It must be a whole number.")
     if not 0 <= value <= MAX_COUNT:
-        raise BadUsage(path, f"{value} is not in 0..{MAX_COUNT}")
+        raise BadUsage(path, f"It must be from 0 to {MAX_COUNT:,}.")
     return value
 
 
