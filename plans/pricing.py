@@ -6,8 +6,10 @@ calls, searches), and each line is rounded once, half to even.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from itertools import pairwise
 
 MAX_COUNT = 10**9
@@ -75,11 +77,21 @@ class PriceList:
     base: Rates
     tiers: tuple[Tier, ...] = ()
     batch: "PriceList | None" = None
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         starts = [0, *(tier.above_input_tokens for tier in self.tiers)]
         if any(low >= high for low, high in pairwise(starts)):
             raise ValueError("tiers start above 0, each above the one before")
+        object.__setattr__(self, "_hash", hash((self.base, self.tiers, self.batch)))
+
+    def __hash__(self) -> int:  # taken once: what a list's dearest rates are is looked up for every call
+        return self._hash
+
+    def thresholds(self) -> tuple[int, ...]:
+        """The counts of input above which another tier begins, batched calls' included."""
+        own = tuple(tier.above_input_tokens for tier in self.tiers)
+        return own if self.batch is None else (*own, *self.batch.thresholds())
 
     def batched(self) -> "PriceList":
         """The prices of batched calls."""
@@ -292,10 +304,21 @@ def _resolved(rates: Rates) -> Rates:
 
 def _dearest(price_lists: Iterable[PriceList], input_tokens: int) -> Rates:
     """For each kind the dearest rate within reach, or None where one of them is unknown."""
-    met = [_resolved(rates) for prices in price_lists for rates in prices.reachable(_count(input_tokens))]
-    if not met:
+    starts, dearest = _steps(tuple(price_lists))
+    return dearest[bisect_left(starts, _count(input_tokens))]
+
+
+@lru_cache(maxsize=4096)
+def _steps(price_lists: tuple[PriceList, ...]) -> tuple[tuple[int, ...], tuple[Rates, ...]]:
+    """The counts of input above which dearer rates come within reach, and the dearest up to each and beyond all."""
+    if not price_lists:
         raise PriceUnknown("there is no model with a price")
-    return Rates(**{kind: _max(getattr(rates, kind) for rates in met) for kind in KINDS})
+    starts = tuple(sorted({start for prices in price_lists for start in prices.thresholds()}))
+    dearest = []
+    for most in (*starts, MAX_COUNT):
+        met = [_resolved(rates) for prices in price_lists for rates in prices.reachable(most)]
+        dearest.append(Rates(**{kind: _max(getattr(rates, kind) for rates in met) for kind in KINDS}))
+    return starts, tuple(dearest)
 
 
 def _max(rates: Iterable[int | None]) -> int | None:
