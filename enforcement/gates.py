@@ -103,6 +103,11 @@ def decide(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Passage:
 
     Raises policies.EstimateMissing and pricing.PriceOutOfBounds as `policies.shape` does.
     """
+    return charge(at, permit(at, wants, estimate_of))
+
+
+def permit(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Passage:
+    """The first half of `decide`: model class and caps. It looks at no limit of a meter, and charges nothing yet."""
     if at.refusal is not None or at.mode == EnforcementMode.OFF:
         return Passage(refusal=at.refusal)
     found = at.found
@@ -118,11 +123,11 @@ def decide(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Passage:
     if refusals and at.are_caps_enforced:
         return Passage(refusal=refusals[0])
     found += refusals
-    permit = policies.shape(
+    permitted = policies.shape(
         at.entitled, at.task, at.caps, wants,
         model_class=chosen, enforced=at.are_caps_enforced, typical=_typical(at, wants, estimate_of),
     )  # fmt: skip
-    return _charged(at, permit, found)
+    return Passage(permit=permitted, found=found)
 
 
 def _typical(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Typical | None:
@@ -143,7 +148,11 @@ def _typical(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Typical | None
     )
 
 
-def _charged(at: Terms, permit: Shape, found: tuple[Refusal, ...]) -> Passage:
+def charge(at: Terms, passage: Passage) -> Passage:
+    """The second half of `decide`: the charges of a permit, and whether its price may be unknown."""
+    permit, found = passage.permit, passage.found
+    if permit is None:
+        return passage
     degrade_at = None
     if at.are_caps_enforced:
         degrade_at = shaping.degrade_at(at.entitled, at.task, at.caps, at.promise, permit)
