@@ -13,7 +13,7 @@ from enforcement.asks import tenant_of
 from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
 from enforcement.wire import CommitBody, EventBody
-from plans import charges, entitlements, modes, pricing
+from plans import charges, costs, entitlements, modes, pricing
 from plans.models import RolloutGate
 from plans.terms import Catalogue
 from tenants.authentication import Caller
@@ -92,7 +92,7 @@ def ending(
         kind=kind or (Ending.COMPLETED if body.status == "success" else Ending.FAILED),
         totals=(
             totals.input_tokens, totals.cached_input_tokens, totals.cache_write_tokens, totals.output_tokens,
-            totals.reasoning_tokens, totals.api_calls, totals.items,
+            totals.reasoning_tokens, totals.api_calls, totals.items, totals.web_searches,
         ),
         fingerprint=commit_fingerprint(body, totals, kind),
         cost=cost,
@@ -117,30 +117,36 @@ def commit_fingerprint(body: CommitBody | EventBody, totals: Totals, kind: Endin
 
 def _price(
     body: CommitBody | EventBody, catalogue: Catalogue, totals: Totals, at: datetime
-) -> tuple[int | None, bool, Sequence[int | None] | None]:
-    """Cost, whether the model has no price, and the rates; (None, False, None) where no model is named."""
+) -> tuple[int | None, bool, Mapping[str, Any] | None]:
+    """Cost, whether the model has no price, and what the log keeps of that.
+
+    (None, False, None) where no model is named. Raises Invalid where it costs too much.
+    """
     if body.model is None:
         return None, False, None
     model = catalogue.model(body.model, body.api_code, body.model_class)
-    prices = model.price_at(at) if model else None
-    if prices is None:
-        return None, True, None
-    if totals.input_tokens is None and totals.output_tokens is None and body.status == "success":
+    is_success = body.status == "success"
+    uncounted: dict[str, Any] = {
+        "cache_write_1h_tokens": totals.cache_write_1h_tokens or 0, "web_searches": totals.web_searches or 0,
+        "is_batch": body.is_batch,
+    }  # fmt: skip
+    unpriced = None, True, costs.uncounted(**uncounted) or None
+    if model is None or model.price_at(at) is None:
+        return unpriced
+    if totals.input_tokens is None and totals.output_tokens is None and is_success:
         return None, False, None  # the hold's tokens and cost count
     try:
-        cost = pricing.cost_nano_usd(
-            prices,
-            input_tokens=totals.input_tokens or 0,
-            cached_input_tokens=totals.cached_input_tokens or 0,
-            cache_write_tokens=totals.cache_write_tokens or 0,
-            output_tokens=totals.output_tokens or 0,
-        )
+        priced = costs.of(
+            model, at, input_tokens=totals.input_tokens or 0, cached_input_tokens=totals.cached_input_tokens or 0,
+            cache_write_tokens=totals.cache_write_tokens or 0, output_tokens=totals.output_tokens or 0,
+            reasoning_tokens=totals.reasoning_tokens or 0 if totals.output_tokens is not None else 0,
+            api_calls=int(is_success) if totals.api_calls is None else totals.api_calls, **uncounted,
+        )  # fmt: skip
     except pricing.PriceUnknown:
-        return None, True, None
+        return unpriced
     except pricing.PriceOutOfBounds as error:
         raise errors.Invalid("usage", f"It costs more than one operation can: {error}.") from None
-    rates = prices.rates_for(totals.input_tokens or 0)
-    return cost, False, (rates.input, rates.cached_input, rates.cache_write, rates.output)
+    return priced.nano_usd, False, priced.price
 
 
 def settled(answer: Answer) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Estimate(Struct, forbid_unknown_fields=True):
     max_output_tokens: Count | None = None
     api_calls: Count | None = None
     items: Count | None = None
+    web_searches: Count | None = None
 
 
 class Requested(Struct, forbid_unknown_fields=True):
@@ -67,6 +68,7 @@ class EnforceBody(Struct, forbid_unknown_fields=True):
                 max_output_tokens=self.estimate.max_output_tokens,
                 api_calls=self.estimate.api_calls,
                 items=self.estimate.items,
+                web_searches=self.estimate.web_searches,
                 max_steps=self.requested.max_steps,
                 top_k=self.requested.top_k,
                 files=self.requested.files,
@@ -87,6 +89,7 @@ class CommitBody(Struct, forbid_unknown_fields=True):
     provider: Name | None = None
     raw_usage: dict[str, Any] | None = None
     model: Name | None = None
+    is_batch: bool = False
     model_class: Name | None = None
     api_code: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")] | None = None
     certainty: Literal["FINAL", "PARTIAL", "ESTIMATED", "UNKNOWN"] = "FINAL"
@@ -125,6 +128,7 @@ class EventBody(Struct, forbid_unknown_fields=True):
     provider: Name | None = None
     raw_usage: dict[str, Any] | None = None
     model: Name | None = None
+    is_batch: bool = False
     model_class: Name | None = None
     api_code: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")] | None = None
     certainty: Literal["FINAL", "PARTIAL", "ESTIMATED", "UNKNOWN"] = "FINAL"

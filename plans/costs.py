@@ -57,19 +57,12 @@ def of(
             "above_input_tokens": tier.above_input_tokens,
             "rates": {kind: rate for kind, rate in asdict(tier.rates).items() if rate is not None},
         }
-        | uncounted(
-            cache_write_1h_tokens=cache_write_1h_tokens, api_calls=api_calls, web_searches=web_searches,
-            is_batch=is_batch,
-        ),
-    )  # fmt: skip
+        | ({} if tier.rates.call is None else {"api_calls": api_calls})
+        | uncounted(cache_write_1h_tokens=cache_write_1h_tokens, web_searches=web_searches, is_batch=is_batch),
+    )
 
 
-def uncounted(
-    *, cache_write_1h_tokens: int, api_calls: int, web_searches: int, is_batch: bool
-) -> dict[str, int | bool]:
-    """What a cost depends on and the log has no column for, or another number in: without what is usual."""
-    said = {
-        "cache_write_1h_tokens": cache_write_1h_tokens, "web_searches": web_searches, "is_batch": is_batch,
-        "api_calls": api_calls if api_calls != 1 else 0,
-    }  # fmt: skip
+def uncounted(*, cache_write_1h_tokens: int, web_searches: int, is_batch: bool) -> dict[str, int | bool]:
+    """What a cost depends on and the log has no column for, as the log keeps it with the price: without zeros."""
+    said = {"cache_write_1h_tokens": cache_write_1h_tokens, "web_searches": web_searches, "is_batch": is_batch}
     return {name: value for name, value in said.items() if value}

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from plans import pricing
 from plans.codes import Code
@@ -26,6 +27,7 @@ class Wants:
     max_output_tokens: int | None = None
     api_calls: int | None = None
     items: int | None = None
+    web_searches: int | None = None
     max_steps: int | None = None
     top_k: int | None = None
     files: int | None = None
@@ -80,7 +82,8 @@ class Shape:
     """The permit and its hold. They are the same unless `typical` says that less than the maximum is held.
 
     `cost` is what the permit can cost at most, in nano-USD, None = unknown. `rates` are nano-USD per million input,
-    cached, cache-written and output tokens, and per unit. `shaped` are the steps by which it was reduced.
+    cached, cache-written and output tokens, per unit, and per million calls and web searches. `shaped` are the steps
+    by which it was reduced.
     """
 
     model_class: str | None
@@ -97,6 +100,7 @@ class Shape:
     max_files: int | None
     ttl_seconds: int
     hold: Hold
+    web_searches: int = 0
     typical: Typical | None = None
     shaped: tuple[Shaping, ...] = field(default=())
 
@@ -223,6 +227,7 @@ def shape(
         max_files=caps[RuleKey.FILES_PER_REQUEST].value if wants.files is None else wants.files,
         ttl_seconds=wants.ttl_seconds or caps[RuleKey.RESERVATION_TTL_SECONDS].value or 1,
         hold=NOTHING.hold,
+        web_searches=wants.web_searches or 0,
         typical=typical,
         shaped=tuple(capping.shaped),
     )
@@ -273,9 +278,10 @@ def reshape(
 
     most_units = units(permit.input_tokens + output_tokens)
     price = price_of(entitled, task, model_class)
-    cost = held_cost = price.most(permit.input_tokens, output_tokens, most_units)
+    most = partial(price.most, units=most_units, api_calls=permit.api_calls, web_searches=permit.web_searches)
+    cost = held_cost = most(permit.input_tokens, output_tokens)
     if typical is not None and typical.includes_money:
-        held_cost = price.most(held_in, held_out, most_units)
+        held_cost = most(held_in, held_out)
     return replace(
         permit,
         model_class=model_class,
@@ -300,14 +306,18 @@ class Price:
     per_unit: int | None
     lists: tuple[pricing.PriceList, ...] | None
 
-    def most(self, tokens_in: int, tokens_out: int, units: int) -> int | None:
+    def most(
+        self, tokens_in: int, tokens_out: int, units: int, *, api_calls: int = 1, web_searches: int = 0
+    ) -> int | None:
         """The most that up to these counts cost, in nano-USD; None = unknown. Raises PriceOutOfBounds."""
         if self.per_unit is not None:
             return pricing.unit_cost(self.per_unit, units)
         if self.lists is None:
             return None
         try:
-            return pricing.worst_case_nano_usd(self.lists, tokens_in, tokens_out)
+            return pricing.worst_case_nano_usd(
+                self.lists, tokens_in, tokens_out, api_calls=api_calls, web_searches=web_searches
+            )
         except pricing.PriceUnknown:
             return None
 
@@ -321,7 +331,7 @@ class Price:
             flat = pricing.flat_rates(self.lists, tokens_in)
         except pricing.PriceUnknown:
             return None
-        return flat.input, flat.cached_input, flat.cache_write, flat.output, None
+        return flat.input, flat.cached_input, flat.cache_write, flat.output, None, flat.call, flat.web_search
 
 
 def price_of(entitled: Entitlements, task: TaskTerms, model_class: str | None) -> Price:
@@ -358,5 +368,6 @@ def _costs_no_more(entitled: Entitlements, task: TaskTerms, code: str, permit: S
     return (
         own is not None
         and dear is not None
+        and (own[-1] is not None or not permit.web_searches)
         and all((mine or 0) <= (other or 0) for mine, other in zip(own, dear, strict=True))
     )

@@ -153,9 +153,9 @@ class Reservation:
 class End:
     """An ending or report with the totals so far.
 
-    `totals` in the order input, cached input, cache write, output, reasoning tokens, API calls, items; None = not
-    said. `cost` in nano-USD where it was priced by model; None = the flat rates of the hold, or where
-    `is_unpriced` the held cost. `facts` go into the log: model, model_class, api_code, latency_ms, error, price,
+    `totals` in the order input, cached input, cache write, output, reasoning tokens, API calls, items, web searches
+    (which only make a price); None = not said. `cost` in nano-USD where it was priced by model; None = the flat rates
+    of the hold, or where `is_unpriced` the held cost. `facts` go into the log: model, model_class, api_code, latency_ms, error, price,
     correlation_id, metadata.
     """
 

@@ -29,7 +29,8 @@ class BadUsage(ValueError):
 class Totals:
     """All that one operation has used so far. None = not said; an explicit 0 stays 0.
 
-    Input includes cached and cache-written tokens, output includes reasoning. Every count is in
+    Input includes cached and cache-written tokens, those what was written for an hour, output includes reasoning.
+    Web searches, and what was written for an hour, only make a price: the ledger counts neither. Every count is in
     0..MAX_COUNT and no part exceeds its whole: BadUsage, with the bare field name, where it does.
     """
 
@@ -40,6 +41,8 @@ class Totals:
     reasoning_tokens: int | None = None
     api_calls: int | None = None
     items: int | None = None
+    cache_write_1h_tokens: int | None = None
+    web_searches: int | None = None
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -50,6 +53,9 @@ class Totals:
             raise BadUsage(part, "It is part of the input tokens, which are missing.")
         if from_cache > (self.input_tokens or 0):
             raise BadUsage(part, _exceeds("cached and cache-written tokens", from_cache, "input", self.input_tokens))
+        kept = self.cache_write_1h_tokens or 0
+        if kept > (self.cache_write_tokens or 0):
+            raise BadUsage("cache_write_1h_tokens", _exceeds("tokens", kept, "cache-written", self.cache_write_tokens))
         reasoning = self.reasoning_tokens or 0
         if self.output_tokens is not None and reasoning > self.output_tokens:
             raise BadUsage("reasoning_tokens", _exceeds("reasoning tokens", reasoning, "output", self.output_tokens))
@@ -156,8 +162,10 @@ _ANTHROPIC = {
     "input_tokens": "input_tokens",
     "cached_input_tokens": "cache_read_input_tokens",
     "cache_write_tokens": "cache_creation_input_tokens",
+    "cache_write_1h_tokens": "cache_creation.ephemeral_1h_input_tokens",
     "output_tokens": "output_tokens",
     "reasoning_tokens": "output_tokens_details.thinking_tokens",
+    "web_searches": "server_tool_use.web_search_requests",
 }
 _GOOGLE = {
     "input_tokens": "promptTokenCount",
@@ -188,7 +196,7 @@ def _anthropic(sent: _Sent) -> tuple[_Counts, _Paths]:
     if counts["cache_write_tokens"] is None:
         counts["cache_write_tokens"] = _sum(
             sent.count("cache_creation.ephemeral_5m_input_tokens"),
-            sent.count("cache_creation.ephemeral_1h_input_tokens"),
+            counts["cache_write_1h_tokens"],
         )
     if counts["input_tokens"] is not None:
         counts["input_tokens"] = _sum(

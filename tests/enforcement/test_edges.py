@@ -173,7 +173,8 @@ def test_the_price_in_the_log_is_that_of_the_tier(api: Api, acme: Company) -> No
     api.commit(held, usage={"input_tokens": 2000, "output_tokens": 0}, model="gpt-4o", api_code="OPENAI")
     log = UsageLog.objects.get(reservation_id=held)
     assert log.price is not None
-    assert (log.cost, log.price[0]) == (2000 * 7000, 7 * 10**9)
+    assert (log.cost, log.price["rates"]["input"]) == (2000 * 7000, 7 * 10**9)
+    assert log.price["above_input_tokens"] == 1000
 
 
 def test_a_fact_that_names_no_model_is_priced_by_the_default_class_and_not_final(api: Api, acme: Company) -> None:

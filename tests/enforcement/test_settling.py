@@ -121,7 +121,8 @@ def test_a_model_named_is_priced_by_its_own_list(api: Api, reservation: str) -> 
     """Defect 40: cached tokens at their own price, inside the input."""
     usage = {"input_tokens": 1000, "cached_input_tokens": 400, "output_tokens": 100}
     model = LLMModel.objects.get(model_id="gpt-4o")
-    prices = {price.unit: price.nano_usd_per_million for price in model.prices.filter(above_input_tokens=0)}
+    base = model.prices.filter(above_input_tokens=0, is_batch=False)
+    prices = {price.unit: price.nano_usd_per_million for price in base}
     body = api.commit(reservation, usage=usage, model="gpt-4o", api_code="OPENAI").json()
     nano = 600 * prices["INPUT"] + 400 * prices["CACHED_INPUT"] + 100 * prices["OUTPUT"]
     assert float(body["cost"]) == pytest.approx(nano / 10**15)

@@ -37,6 +37,8 @@ def test_anthropic_input_is_the_sum_of_fresh_read_and_written() -> None:
         input_tokens=2098,
         cached_input_tokens=1800,
         cache_write_tokens=248,
+        cache_write_1h_tokens=100,
+        web_searches=1,
         output_tokens=503,
         reasoning_tokens=120,
     )

@@ -4,7 +4,9 @@
 --
 -- Totals and held_totals are arrays in this order:
 --   1 input  2 cached input  3 cache write  4 output  5 reasoning tokens  6 API calls  7 items
--- Rates are nano-USD: per million of 1 input  2 cached input  3 cache write  4 output tokens, and 5 per unit.
+-- The totals of an ending may have an 8th number, which is priced and counted nowhere: web searches.
+-- Rates are nano-USD: per million of 1 input  2 cached input  3 cache write  4 output tokens, 5 per unit, and
+-- per million of 6 API calls  7 web searches.
 
 CREATE OR REPLACE FUNCTION ledger_numbers(p_tenant uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY[
@@ -365,6 +367,7 @@ DECLARE
     v_counted boolean := p_kind IN ('COMPLETED', 'FAILED', 'REPORT');
     v_unknown boolean := false;
     v_tokens bigint;
+    v_searches bigint := COALESCE(p_totals[8], 0);
     v_cost numeric;
 BEGIN
     w.certainty := p_certainty;
@@ -418,7 +421,12 @@ BEGIN
     ELSE
         v_cost := GREATEST(p_cost, ceil(
             ((w.totals[1] - w.totals[2] - w.totals[3])::numeric * r.rates[1] + w.totals[2]::numeric * r.rates[2]
-             + w.totals[3]::numeric * r.rates[3] + w.totals[4]::numeric * r.rates[4]) / 1000000));
+             + w.totals[3]::numeric * r.rates[3] + w.totals[4]::numeric * r.rates[4]
+             + w.totals[6]::numeric * COALESCE(r.rates[6], 0) + v_searches::numeric * COALESCE(r.rates[7], 0)
+            ) / 1000000));
+        IF v_searches > 0 AND r.rates[7] IS NULL THEN  -- nobody knows what these cost
+            w.certainty := 'ESTIMATED';
+        END IF;
     END IF;
     IF p_kind = 'REPORT' THEN
         v_cost := GREATEST(v_cost, r.cost);
