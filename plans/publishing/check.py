@@ -75,7 +75,7 @@ def _seats(draft: Plan, holders: list[ATIToken]) -> Iterator[Contradiction]:
         return
     people = Count("users", filter=Q(users__status=UserStatus.ACTIVE))
     tenants = Tenant.objects.filter(pk__in=[root.tenant_id for root in holders]).annotate(people=people)
-    rows = tenants.filter(people__gt=draft.max_seats).values_list("ati_id", "people")
+    rows = tenants.filter(people__gt=draft.max_seats).order_by("ati_id").values_list("ati_id", "people")
     full = [f"{ati_id} ({count:,})" for ati_id, count in rows]
     if full:
         yield warning(Kind.SEATS_TAKEN, f"max_seats {draft.max_seats:,}: more people are in {_some(full)}.")

@@ -17,7 +17,8 @@ ANYBODY = "-"
 
 def usable(entitled: Entitlements, plan: PlanTerms) -> list[TaskTerms]:
     """The tasks of a plan that calls can be made for: their feature is promised and enabled."""
-    return [entitled.catalogue.tasks[code] for code in plan.tasks if _is_on(plan, entitled.catalogue.tasks[code])]
+    tasks = (entitled.catalogue.tasks[code] for code in sorted(plan.tasks))
+    return [task for task in tasks if _is_on(plan, task)]
 
 
 def _is_on(plan: PlanTerms, task: TaskTerms) -> bool:
@@ -111,18 +112,18 @@ def _has_budget(entitled: Entitlements, task: TaskTerms) -> bool:
 
 def _cheaper(entitled: Entitlements, plan: PlanTerms) -> Iterator[Contradiction]:
     """Classes that a downgrade passes over, and a level of degrading with nowhere to go."""
-    dearer: defaultdict[tuple[str, str], list[TaskTerms]] = defaultdict(list)
+    dearer: defaultdict[str, dict[str, None]] = defaultdict(dict)
     nowhere = []
     for task in usable(entitled, plan):
         promise = plan.tasks[task.code]
         for code in promise.allowed if promise.allow_downgrade else ():
             for below in _passed_over(entitled, task, promise, code):
-                dearer[below, code].append(task)
+                dearer[below][code] = None
         if _degrades_to_nothing(entitled, task, promise):
             nowhere.append(task)
-    for (below, code), tasks in dearer.items():
-        text = f"{below} ranks below {code} but costs more for some calls: it is never given in its place "
-        yield warning(Kind.DOWNGRADE_DEARER, f"{text}({_named(tasks)}).")
+    for below, codes in dearer.items():
+        text = f"{below} ranks below {', '.join(codes)} but costs more for some calls, so it is never given instead."
+        yield warning(Kind.DOWNGRADE_DEARER, text)
     if nowhere:
         text = f"DEGRADE_AT_PERCENT: no cheaper class may be given for {_named(nowhere)}."
         yield warning(Kind.NOTHING_TO_DEGRADE_TO, text)
