@@ -74,7 +74,10 @@ def rules_by_key(rows: Iterable[PolicyRule]) -> RulesByKey:
 
 def _rollouts(rows: Iterable[RolloutRule]) -> tuple[Rollout, ...]:
     return tuple(
-        Rollout(gate=RolloutGate(row.gate), mode=EnforcementMode(row.mode), starts_at=row.starts_at) for row in rows
+        Rollout(
+            gate=RolloutGate(row.gate), mode=EnforcementMode(row.mode), starts_at=row.starts_at, ends_at=row.ends_at
+        )
+        for row in rows
     )
 
 
@@ -145,7 +148,7 @@ def _load_catalogue(subject: UUID) -> Catalogue:
             rollouts=rollouts,
             instants=tuple(
                 sorted(
-                    {rollout.starts_at for rollout in rollouts}
+                    {instant for rollout in rollouts for instant in rollout.changes()}
                     | {starts_at for model in models for starts_at, _ in model.prices}
                 )
             ),
@@ -157,7 +160,7 @@ def _load_tenant(tenant_id: UUID) -> TenantTerms:
         tenant = facts.read_tenant(tenant_id)
         rules = rules_by_key(PolicyRule.objects.filter(tenant=tenant_id))
         rollouts = _rollouts(RolloutRule.objects.filter(tenant=tenant_id))
-    instants = {rollout.starts_at for rollout in rollouts}
+    instants = {instant for rollout in rollouts for instant in rollout.changes()}
     instants |= {rule.ends_at for group in rules.values() for rule in group if rule.ends_at is not None}
     if tenant.root is not None:
         instants |= set(tenant.root.changes())

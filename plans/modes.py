@@ -32,5 +32,5 @@ def _rollout(entitled: Entitlements, gate: RolloutGate) -> EnforcementMode:
 
 
 def _latest(rollouts: Iterable[Rollout], gate: RolloutGate, entitled: Entitlements) -> Rollout | None:
-    begun = (rule for rule in rollouts if rule.gate == gate and rule.starts_at <= entitled.now)
-    return max(begun, key=lambda rule: rule.starts_at, default=None)
+    holding = (rule for rule in rollouts if rule.gate == gate and rule.holds(entitled.now))
+    return max(holding, key=lambda rule: rule.starts_at, default=None)

@@ -119,11 +119,20 @@ RulesByKey = Mapping[RuleKey, tuple[Rule, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """From when a gate is in a mode."""
+    """From when, and until when (None = for good), a gate is in a mode."""
 
     gate: RolloutGate
     mode: EnforcementMode
     starts_at: datetime
+    ends_at: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it has begun and not ended."""
+        return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+
+    def changes(self) -> tuple[datetime, ...]:
+        """The instants at which `holds` changes."""
+        return (self.starts_at,) if self.ends_at is None else (self.starts_at, self.ends_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

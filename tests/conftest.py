@@ -66,7 +66,7 @@ def _remove_all_but_the_catalogue() -> None:
         # A thread that a test left behind in a transaction fails this test and not the whole run.
         cursor.execute("SET LOCAL lock_timeout = '10s'")
         cursor.execute(f"TRUNCATE {emptied}")
-        RolloutRule.objects.all().delete()
+        cursor.execute(f"TRUNCATE {RolloutRule._meta.db_table}")  # its rows stay once they have begun
         PolicyRule.objects.filter(tenant__isnull=False).delete()
         # These refer to each other in circles; the foreign keys wait for the transaction's end.
         for model in (ServiceKey, User, ATIToken, Tenant):

@@ -55,6 +55,8 @@ SENTENCES.update(
         "plans_rolloutrule_off_is_for_all": Refusal(
             "A single gate can be observed or enforced; only all of them can be off.", "mode"
         ),
+        "plans_rolloutrule_off_has_reason": Refusal("Say why everything is switched off.", "reason"),
+        "plans_rolloutrule_ends_after_start": Refusal("It ends after it begins."),
         "plans_rolloutrule_once": Refusal("There is a rule with exactly this start already.", "starts_at"),
         "plans_llmmodel_provider_model_id": Refusal("The provider has this model already.", "model_id"),
         "plans_modelprice_price": Refusal("Up to USD 1,000 per million tokens.", "nano_usd_per_million"),

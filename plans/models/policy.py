@@ -212,7 +212,10 @@ class RolloutGate(models.TextChoices):
 
 
 class RolloutRule(models.Model):
-    """From when a gate is watched or binds, for everybody or one tenant. No row: it binds."""
+    """From when a gate is watched or binds, for everybody or one tenant. No row: it binds.
+
+    Once it has begun it stays as it is, so that it can always be told what bound when; it can be ended.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = models.ForeignKey(
@@ -230,7 +233,12 @@ class RolloutRule(models.Model):
         help_text="A single gate can be observed or enforced; all can be off.",
     )
     starts_at = models.DateTimeField("from", help_text="The latest start that has passed is what counts.")
-    reason = models.CharField(max_length=200, blank=True, help_text="Why, for those who read it later.")
+    ends_at = models.DateTimeField(
+        "until", null=True, blank=True, editable=False, help_text="From then on it is as if it were not there."
+    )
+    reason = models.CharField(
+        max_length=200, blank=True, help_text="Why, for those who read it later. “Off” needs one."
+    )
 
     class Meta:
         ordering = ["gate", "-starts_at"]
@@ -241,14 +249,50 @@ class RolloutRule(models.Model):
                 condition=~Q(mode=EnforcementMode.OFF) | Q(gate=RolloutGate.ALL),
                 name="plans_rolloutrule_off_is_for_all",
             ),
+            models.CheckConstraint(
+                condition=~Q(mode=EnforcementMode.OFF) | ~Q(reason=""), name="plans_rolloutrule_off_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=models.F("starts_at")),
+                name="plans_rolloutrule_ends_after_start",
+            ),
             models.UniqueConstraint(
                 fields=["tenant", "gate", "starts_at"], nulls_distinct=False, name="plans_rolloutrule_once"
             ),
         ]
-        triggers = versions.counted(
-            f"COALESCE(r.tenant_id, {versions.OF_CATALOGUE})",
-            columns=["tenant_id", "gate", "mode", "starts_at"],
-        )
+        triggers = [
+            pgtrigger.Protect(
+                name="keep_what_bound",
+                operation=pgtrigger.Update,
+                when=pgtrigger.After,  # see `tenants.models.kept`
+                condition=pgtrigger.Condition(
+                    "OLD.starts_at <= clock_timestamp() AND ((OLD.tenant_id, OLD.gate, OLD.mode, OLD.starts_at) "
+                    "IS DISTINCT FROM (NEW.tenant_id, NEW.gate, NEW.mode, NEW.starts_at) "
+                    "OR (OLD.ends_at <= clock_timestamp() AND OLD.ends_at IS DISTINCT FROM NEW.ends_at))"
+                ),
+            ),
+            pgtrigger.Trigger(
+                name="keep_that_it_bound",
+                operation=pgtrigger.Delete,
+                when=pgtrigger.Before,
+                condition=pgtrigger.Condition("OLD.starts_at <= clock_timestamp()"),
+                # A tenant without a root token has never called: what was written for it may go with it.
+                func="""
+                    IF OLD.tenant_id IS NULL OR EXISTS (
+                        SELECT 1 FROM tenants_tenant WHERE id = OLD.tenant_id AND root_token_id IS NOT NULL
+                    ) THEN
+                        RAISE EXCEPTION 'It has begun, and stays on record. End it, or let another take its place.'
+                            USING ERRCODE = 'check_violation', CONSTRAINT = 'plans_rolloutrule_keep_that_it_bound';
+                    END IF;
+                    RETURN OLD;
+                """,
+            ),
+            *versions.counted(
+                f"COALESCE(r.tenant_id, {versions.OF_CATALOGUE})",
+                columns=["tenant_id", "gate", "mode", "starts_at", "ends_at"],
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.gate} {self.mode}"
+        whose = self.tenant.ati_id if self.tenant else "everybody"
+        return f"{self.gate} {self.mode} for {whose} from {self.starts_at:%Y-%m-%d %H:%M} UTC"

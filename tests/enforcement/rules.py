@@ -15,4 +15,4 @@ def limit(tenant: Tenant, key: str, value: int | None, **fields: Any) -> PolicyR
 
 def roll_out(gate: str, mode: str, starts_at: datetime, tenant: Tenant | None = None) -> RolloutRule:
     """A roll-out rule for one tenant, or everybody."""
-    return RolloutRule.objects.create(tenant=tenant, gate=gate, mode=mode, starts_at=starts_at)
+    return RolloutRule.objects.create(tenant=tenant, gate=gate, mode=mode, starts_at=starts_at, reason="a test")

@@ -62,7 +62,7 @@ def world(acme: cast.Company, rival: cast.Company, draft: Plan) -> World:
             reason="Trainee",
         ),
         rollout=RolloutRule.objects.create(
-            tenant=acme.tenant, gate=RolloutGate.DAILY_QUOTA, mode=EnforcementMode.OBSERVE, starts_at=now
+            tenant=acme.tenant, gate=RolloutGate.DAILY_QUOTA, mode=EnforcementMode.OBSERVE, starts_at=NEXT_YEAR
         ),
         key=tokens.rotate_key(old, now=now, grace=timedelta(days=1)).record,
     )

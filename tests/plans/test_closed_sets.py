@@ -160,8 +160,8 @@ def test_there_is_one_fallback_class() -> None:
 
 def test_only_the_gate_for_all_can_be_off(world: World) -> None:
     with refused_by("plans_rolloutrule_off_is_for_all"):
-        RolloutRule.objects.create(gate="BUDGET", mode="OFF", starts_at=timezone.now())
-    RolloutRule.objects.create(gate="ALL", mode="OFF", starts_at=timezone.now())
+        RolloutRule.objects.create(gate="BUDGET", mode="OFF", starts_at=timezone.now(), reason="Fire")
+    RolloutRule.objects.create(gate="ALL", mode="OFF", starts_at=timezone.now(), reason="Fire")
 
 
 @pytest.mark.parametrize(

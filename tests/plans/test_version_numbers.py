@@ -157,11 +157,12 @@ COUNTED: dict[str, tuple[dict[object, int], Callable[[World], object]]] = {
     ),
     "roll-out for everybody": (
         {CATALOGUE: 1},
-        lambda w: RolloutRule.objects.create(gate="ALL", mode="OFF", starts_at=timezone.now()),
+        lambda w: RolloutRule.objects.create(gate="ALL", mode="OFF", starts_at=timezone.now(), reason="Fire"),
     ),
     "roll-out changed": ({ACME: 1}, lambda w: rollout(w).update(mode="ENFORCE")),
     "roll-out later": ({ACME: 1}, lambda w: rollout(w).update(starts_at=SOON)),
     "roll-out of another gate": ({ACME: 1}, lambda w: rollout(w).update(gate="BUDGET")),
+    "roll-out ended": ({ACME: 1}, lambda w: rollout(w).update(ends_at=NEXT_YEAR + timedelta(days=1))),
     "roll-out for all tenants": ({ACME: 1, CATALOGUE: 1}, lambda w: rollout(w).update(tenant=None)),
     "roll-out deleted": ({ACME: 1}, lambda w: rollout(w).delete()),
     "feature made": ({CATALOGUE: 1}, lambda w: Feature.objects.create(code="X", name="X", unit="ITEMS")),
