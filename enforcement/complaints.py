@@ -46,7 +46,8 @@ def invalid(complaint: str, struct: object) -> Invalid:
         return Invalid(f"{path}.{missing[1]}".lstrip("."), "It is missing.")
     if unknown := _UNKNOWN.fullmatch(what):
         known = ", ".join(_fields(_at(struct, path)))
-        return Invalid(f"{path}.{unknown[1][:_MOST]}".lstrip("."), f"There is no such field. Known: {known}.")
+        name = unknown[1][:_MOST] or '""'
+        return Invalid(f"{path}.{name}".removeprefix("."), f"There is no such field. Known: {known}.")
     if what.startswith("Invalid enum value"):
         return Invalid(path, f"It must be one of {', '.join(_choices(_at(struct, path)))}.")
     sentence = _sentence(what)
