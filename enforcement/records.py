@@ -6,9 +6,10 @@ from uuid import UUID
 
 from enforcement.decisions import Ask, MeterState, meter_states
 from enforcement.gates import Passage, Terms
-from plans import pricing
+from plans import modes, pricing
 from plans.models import TaskKind
 from plans.policies import Shape
+from tenants.models import EnforcementMode
 from tenants.versions import Numbers
 from usage.ledger import Reading, Reservation
 from usage.meters import BoundCharge
@@ -18,6 +19,7 @@ def begun(at: Terms, numbers: Numbers) -> dict[str, Any]:
     """What every decision keeps, also a refusal before any meter."""
     return {
         "mode": at.mode,
+        **({} if at.mode == EnforcementMode.ENFORCE else {"modes": modes.parts(at.entitled, at.feature)}),
         "on_failure": at.feature.on_failure,
         "policy_version": f"{numbers.catalogue}.{numbers.keys or 0}.{numbers.tenant}",
         "plan": at.entitled.plan.code if at.entitled.plan else None,
@@ -37,7 +39,14 @@ def permitted(at: Terms, passage: Passage, permit: Shape, bound: Sequence[BoundC
         "hold": _hold(permit),
         "would_deny": [refusal.code for refusal in passage.found],
         "limits": limits_of(bound),
+        **_overage(bound),
     }
+
+
+def _overage(bound: Sequence[BoundCharge]) -> dict[str, Any]:
+    """The places of the limits that the plan lets usage pass: not to be mistaken for what is only observed."""
+    places = [place for place, each in enumerate(bound) if each.charge.is_overage and each.charge.limit is not None]
+    return {"overage": places} if places else {}
 
 
 def refused(

@@ -37,7 +37,8 @@ class Charge:
 
     `amount` is in the measure's unit (money in nano-USD); `limit` None = unlimited. Where `enforced` is false
     the charge is made all the same and the answer says that it would have bound. `rule` is what supplied the
-    limit, for the explanation. Beyond `degrade_above` a cheaper class is to be chosen; None = never.
+    limit, for the explanation. Beyond `degrade_above` a cheaper class is to be chosen; None = never. `is_overage`: it
+    is not enforced because the plan lets usage pass it, whatever is rolled out.
     """
 
     gate: RolloutGate
@@ -52,6 +53,7 @@ class Charge:
     unit: Unit | None = None
     rule: str | None = None
     degrade_above: int | None = None
+    is_overage: bool = False
 
     def __post_init__(self) -> None:
         if self.amount < 0 or (self.limit is not None and self.limit < 0):
@@ -211,6 +213,7 @@ class _Charging:
             user=user,
             unit=self.entitled.catalogue.features[self.task.feature].unit if measure == Measure.UNITS else None,
             rule=rule,
+            is_overage=frees,
         )
 
 

@@ -11,10 +11,18 @@ _MILDNESS = {EnforcementMode.ENFORCE: 0, EnforcementMode.OBSERVE: 1, Enforcement
 
 def of_ask(entitled: Entitlements, feature: FeatureTerms) -> EnforcementMode:
     """The mildest of tenant, feature and the roll-out of all gates; OFF for everybody beats everything."""
+    return _mildest(*parts(entitled, feature).values())
+
+
+def parts(entitled: Entitlements, feature: FeatureTerms) -> dict[str, EnforcementMode]:
+    """What the mode of an ask is made of: the mildest of these counts."""
     everybody = _latest(entitled.catalogue.rollouts, RolloutGate.ALL, entitled)
-    if everybody is not None and everybody.mode == EnforcementMode.OFF:
-        return EnforcementMode.OFF
-    return _mildest(entitled.tenant.facts.mode, feature.mode, _rollout(entitled, RolloutGate.ALL))
+    is_off = everybody is not None and everybody.mode == EnforcementMode.OFF
+    return {
+        "tenant": entitled.tenant.facts.mode,
+        "feature": feature.mode,
+        "rollout": EnforcementMode.OFF if is_off else _rollout(entitled, RolloutGate.ALL),
+    }
 
 
 def is_enforced(entitled: Entitlements, mode: EnforcementMode, gate: RolloutGate) -> bool:
