@@ -25,6 +25,8 @@ from usage import estimates, ledger, meters
 from usage.ledger import Answer, Basis, Outcome, Reading, Reservation
 from usage.meters import BoundCharge
 
+_UNGRANTED = (Outcome.DENIED, Outcome.DEGRADE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -96,11 +98,7 @@ def _enforce_together(items: Sequence[Prepared], now: datetime) -> list[Decision
     """Many asks of one tenant: one call, and one more for all that may get a smaller permit."""
     answers = _reserve_together(items)
     final = list(items)
-    again: list[tuple[int, Prepared]] = []
-    for place, (prepared, answer) in enumerate(zip(items, answers, strict=True)):
-        second = _second(prepared, answer) if isinstance(answer, Answer) else None
-        if second is not None:
-            again.append((place, second))
+    again = _seconds(items, answers)
     for (place, second), answer in zip(again, _reserve_together([each for _, each in again]), strict=True):
         answers[place] = answer
         if isinstance(answer, Answer) and answer.outcome == Outcome.GRANTED:
@@ -115,6 +113,25 @@ def _enforce_together(items: Sequence[Prepared], now: datetime) -> list[Decision
         except KeyConflict as error:
             results.append(error)
     return results
+
+
+def _seconds(items: Sequence[Prepared], answers: Sequence[Answer | ledger.LostRace]) -> list[tuple[int, Prepared]]:
+    """The smaller permits to ask for, by place: each shaped to what all before it would leave."""
+    taken: dict[UUID, int] = {}
+    for prepared, answer in zip(items, answers, strict=True):
+        is_granted = isinstance(answer, Answer) and answer.outcome == Outcome.GRANTED
+        for each, reading in zip(prepared.bound, answer.readings, strict=False):
+            taken[each.meter] = reading.used + reading.reserved + (each.charge.amount if is_granted else 0)
+    found = []
+    for place, (prepared, answer) in enumerate(zip(items, answers, strict=True)):
+        if not isinstance(answer, Answer) or answer.outcome not in _UNGRANTED:
+            continue
+        second = _shaped(prepared, [taken[each.meter] for each in prepared.bound])
+        if second is not None:
+            found.append((place, second))
+            for each in second.bound:
+                taken[each.meter] += each.charge.amount
+    return found
 
 
 def _reserve_together(items: Sequence[Prepared]) -> list[Answer | ledger.LostRace]:
@@ -152,7 +169,7 @@ def check(caller: Caller, ask: Ask, *, now: datetime) -> Decision:
     if prepared.reservation is None:
         return _passed(prepared, answer.at)
     if not _fits(prepared, answer.readings):
-        prepared = _shaped(prepared, answer.readings) or prepared
+        prepared = _shaped(prepared, _taken(answer.readings)) or prepared
     states = records.states_of(prepared.bound, answer.readings)
     binding = binding_of(states)
     return Decision(
@@ -224,15 +241,19 @@ def _reserving(start: Prepared, passage: Passage, bound: Sequence[BoundCharge]) 
 
 def _second(prepared: Prepared, answer: Answer) -> Prepared | None:
     """The smaller or cheaper permit to ask for after an answer that grants nothing; None where there is none."""
-    if answer.outcome not in (Outcome.DENIED, Outcome.DEGRADE):
+    if answer.outcome not in _UNGRANTED:
         return None
-    return _shaped(prepared, answer.readings)
+    return _shaped(prepared, _taken(answer.readings))
 
 
-def _shaped(prepared: Prepared, readings: Sequence[Reading]) -> Prepared | None:
+def _taken(readings: Sequence[Reading]) -> list[int]:
+    return [each.used + each.reserved for each in readings]
+
+
+def _shaped(prepared: Prepared, taken: Sequence[int]) -> Prepared | None:
     bound = prepared.bound
     charged = [each.charge for each in bound]
-    passage = gates.second(prepared.terms, prepared.passage, charged, _rooms(charged, readings))
+    passage = gates.second(prepared.terms, prepared.passage, charged, _rooms(charged, taken))
     if passage is None:
         return None
     return _reserving(
@@ -240,10 +261,10 @@ def _shaped(prepared: Prepared, readings: Sequence[Reading]) -> Prepared | None:
     )
 
 
-def _rooms(charged: Sequence[Charge], readings: Sequence[Reading]) -> list[int | None]:
+def _rooms(charged: Sequence[Charge], taken: Sequence[int]) -> list[int | None]:
     return [
-        charge.limit - reading.used - reading.reserved if charge.enforced and charge.limit is not None else None
-        for charge, reading in zip(charged, readings, strict=True)
+        charge.limit - used if charge.enforced and charge.limit is not None else None
+        for charge, used in zip(charged, taken, strict=True)
     ]
 
 
@@ -252,7 +273,7 @@ def _fits(prepared: Prepared, readings: Sequence[Reading]) -> bool:
     charged = [each.charge for each in prepared.bound]
     return all(
         room is None or charge.amount == 0 or (charge.amount <= room and not shaping.is_above(charge, room))
-        for charge, room in zip(charged, _rooms(charged, readings), strict=True)
+        for charge, room in zip(charged, _rooms(charged, _taken(readings)), strict=True)
     )
 
 

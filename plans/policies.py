@@ -347,27 +347,26 @@ def price_of(entitled: Entitlements, task: TaskTerms, model_class: str | None) -
 def cheaper_classes(
     entitled: Entitlements, task: TaskTerms, promise: TaskPromise | None, permit: Shape
 ) -> tuple[str, ...]:
-    """The allowed classes below a permit's that cost no more at any rate, the dearest first.
+    """The allowed classes that rank below a permit's and cost it no more, the dearest first.
 
     By rank alone a class could be dearer for some calls: then more budget might give a worse permit.
     """
-    if task.kind == TaskKind.API or promise is None or permit.model_class is None or permit.rates is None:
+    if task.kind == TaskKind.API or promise is None or permit.model_class is None or permit.cost is None:
         return ()
     classes = entitled.catalogue.classes
     rank = classes[permit.model_class].rank
+    # What a call costs is a straight line over its output tokens: cheaper at both ends is cheaper between.
+    ends = [reshape(entitled, task, permit, model_class=permit.model_class, output_tokens=0), permit]
     return tuple(
         code
         for code in reversed(promise.allowed)
-        if classes[code].rank < rank and _costs_no_more(entitled, task, code, permit)
+        if classes[code].rank < rank and all(_costs_no_more(entitled, task, code, end) for end in ends)
     )
 
 
 def _costs_no_more(entitled: Entitlements, task: TaskTerms, code: str, permit: Shape) -> bool:
-    own = price_of(entitled, task, code).rates(permit.input_tokens)
-    dear = permit.rates
-    return (
-        own is not None
-        and dear is not None
-        and (own[-1] is not None or not permit.web_searches)
-        and all((mine or 0) <= (other or 0) for mine, other in zip(own, dear, strict=True))
+    other = reshape(entitled, task, permit, model_class=code, output_tokens=permit.output_tokens)
+    return all(
+        mine is not None and dear is not None and mine <= dear
+        for mine, dear in ((other.cost, permit.cost), (other.hold.cost, permit.hold.cost))
     )

@@ -100,6 +100,10 @@ def test_the_best_permit_that_fits_is_granted_and_never_more_than_was_asked_or_i
     permit, charged = asked.answer()
     rooms = asked.rooms()
 
+    full_fits = all(
+        room is None or charge.amount <= room for charge, room in zip(asked.first.charged, rooms, strict=True)
+    )
+    assert permit is not None or not full_fits, "refused what would have fitted"
     if permit is not None:
         promise = asked.terms.promise
         assert promise is not None
