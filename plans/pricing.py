@@ -149,7 +149,7 @@ def cost_nano_usd(
     ledger's bounds; ValueError where parts exceed the whole that includes them.
     """
     uncached = _uncached(input_tokens, cached_input_tokens, cache_write_tokens)
-    rates = _resolved(prices.rates_for(input_tokens))
+    rates = resolved(prices.rates_for(input_tokens))
     return _within_bounds(
         _line(uncached, rates.input)
         + _line(cached_input_tokens, rates.cached_input)
@@ -289,7 +289,7 @@ def _rest(whole: int, part: int) -> int:
     return rest
 
 
-def _resolved(rates: Rates) -> Rates:
+def resolved(rates: Rates) -> Rates:
     """The rates with every one written that another stands in for."""
     written = rates.input if rates.cache_write is None else rates.cache_write
     return replace(
@@ -316,7 +316,7 @@ def _steps(price_lists: tuple[PriceList, ...]) -> tuple[tuple[int, ...], tuple[R
     starts = tuple(sorted({start for prices in price_lists for start in prices.thresholds()}))
     dearest = []
     for most in (*starts, MAX_COUNT):
-        met = [_resolved(rates) for prices in price_lists for rates in prices.reachable(most)]
+        met = [resolved(rates) for prices in price_lists for rates in prices.reachable(most)]
         dearest.append(Rates(**{kind: _max(getattr(rates, kind) for rates in met) for kind in KINDS}))
     return starts, tuple(dearest)
 
