@@ -192,7 +192,8 @@ def change_plan(root: ATIToken, plan: "Plan", *, now: datetime, at: datetime | N
 def fold_due(root: ATIToken, now: datetime) -> None:
     """Make a next plan whose date has come the plan, on the instance alone; its row is for the caller to store."""
     if root.next_plan_at is not None and root.next_plan_at <= now:
-        root.plan, root.plan_starts_at = root.next_plan, root.next_plan_at
+        # A next plan whose date comes before the start of the plan waits for that start.
+        root.plan, root.plan_starts_at = root.next_plan, max(root.next_plan_at, root.plan_starts_at or now)
         root.next_plan = root.next_plan_at = None
 
 

@@ -20,9 +20,10 @@ class Move:
         return f"{self.tenant}: {self.becomes}"
 
 
-def forward(root: ATIToken, old: Plan, new: Plan, *, now: datetime, at: datetime | None) -> Move:
+def forward(root: ATIToken, old: Plan, new: Plan, *, now: datetime, at: datetime | None) -> Move | None:
     """Put a tenant that holds `old` on `new`, at once or at an instant to come; on the instance alone.
 
+    None where it does not hold it any more, since its next plan is due.
     A planned change to `old` becomes one to `new` at its own date. Another change planned for the tenant is kept:
     where it comes first, or the tenant's plan ends first, there is no room for this one.
     """
@@ -30,6 +31,8 @@ def forward(root: ATIToken, old: Plan, new: Plan, *, now: datetime, at: datetime
     ati_id = root.tenant.ati_id
     was_planned = root.next_plan_id == old.pk
     if root.plan_id != old.pk:
+        if not was_planned:
+            return None
         root.next_plan = new
         return Move(tenant=ati_id, becomes=f"its change planned for {instant(root.next_plan_at)} is to {new}")
     if was_planned:
@@ -54,8 +57,8 @@ def _is_out_of_force(root: ATIToken, now: datetime, at: datetime) -> bool:
     return has_ended or (root.plan_starts_at is not None and root.plan_starts_at >= at)
 
 
-def backward(root: ATIToken, new: Plan, old: Plan, *, now: datetime) -> Move:
-    """Put a tenant that holds `new` back on `old`, at once; on the instance alone."""
+def backward(root: ATIToken, new: Plan, old: Plan, *, now: datetime) -> Move | None:
+    """Put a tenant that holds `new` back on `old`, at once; on the instance alone. None as for `forward`."""
     fold_due(root, now)
     ati_id = root.tenant.ati_id
     if root.plan_id == new.pk:
@@ -63,6 +66,8 @@ def backward(root: ATIToken, new: Plan, old: Plan, *, now: datetime) -> Move:
         if root.next_plan_id in (new.pk, old.pk):
             root.next_plan = root.next_plan_at = None
         return Move(tenant=ati_id, becomes=f"{old} now")
+    if root.next_plan_id != new.pk:
+        return None
     planned_for = instant(root.next_plan_at)
     if root.plan_id == old.pk:
         root.next_plan = root.next_plan_at = None

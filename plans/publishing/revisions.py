@@ -92,7 +92,7 @@ def affected(draft: Plan, *, now: datetime, at: datetime | When = When.NOW) -> t
 def affected_by_rollback(plan: Plan, *, now: datetime) -> tuple[Move, ...]:
     """What rolling a revision back would make of each tenant that holds it. PublishingError as for `rollback`."""
     old = _before(plan)
-    return tuple(moves.backward(root, plan, old, now=now) for root in _holders(plan))
+    return _backward(_holders(plan), plan, old, now=now)
 
 
 def publish(
@@ -142,7 +142,7 @@ def rollback(plan: Plan, *, now: datetime, by: str = "") -> Published:
         old = _before(new)
         roots = _locked_holders(new)
         _exchange(new, old)
-        made = tuple(moves.backward(root, new, old, now=now) for root in roots)
+        made = _backward(roots, new, old, now=now)
         store_plans(roots)
     log.info("plan.rolled_back", plan=str(new), to=str(old), tenants=len(made), by=by)
     return Published(plan=old, instead_of=new, moves=made)
@@ -193,7 +193,13 @@ def _before(plan: Plan) -> Plan:
 def _forward(
     roots: Iterable[ATIToken], old: Plan, new: Plan, *, now: datetime, at: datetime | When
 ) -> tuple[Move, ...]:
-    return tuple(moves.forward(root, old, new, now=now, at=_takes_over(root, now, at)) for root in roots)
+    made = (moves.forward(root, old, new, now=now, at=_takes_over(root, now, at)) for root in roots)
+    return tuple(move for move in made if move is not None)
+
+
+def _backward(roots: Iterable[ATIToken], new: Plan, old: Plan, *, now: datetime) -> tuple[Move, ...]:
+    made = (moves.backward(root, new, old, now=now) for root in roots)
+    return tuple(move for move in made if move is not None)
 
 
 def _takes_over(root: ATIToken, now: datetime, at: datetime | When) -> datetime | None:
