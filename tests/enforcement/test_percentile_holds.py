@@ -1,5 +1,6 @@
-"""Holds of less than the maximum: the permit stays whole, and what the call takes beyond its hold is booked and counted."""
+"""Holds of less than the maximum: the permit stays whole, and what passes the hold is booked and counted."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -36,6 +37,11 @@ def commit(api: Api, answer: dict[str, Any], tokens_out: int) -> dict[str, Any]:
     usage = {"input_tokens": 1000, "output_tokens": tokens_out}
     booked: dict[str, Any] = api.commit(answer["reservation_id"], usage=usage).json()
     return booked
+
+
+def units_overrun(booked: dict[str, Any]) -> list[int]:
+    """Of the day and the month."""
+    return [each["overrun"] for each in booked["charged"] if each["measure"] == "UNITS"]
 
 
 def test_the_percentile_is_held_and_the_permit_stays_whole(api: Api, acme: Company, learnt: HoldEstimate) -> None:
@@ -149,7 +155,7 @@ def test_real_calls_make_the_estimate_that_the_next_ones_hold(api: Api, acme: Co
         answer = api.enforce("ACME", TASK, **ASK)
         assert answer["hold"] is None
         commit(api, answer, 10 * (number + 1))
-    call_command("estimate_holds", "--tenant", "ACME", verbosity=0)
+    call_command("estimate_holds", "--tenant", "ACME", stdout=StringIO())
     versions.clear_all()  # ten minutes later
     hold = api.enforce("ACME", TASK, **ASK)["hold"]
     assert (hold["samples"], hold["output_tokens"]) == (50, 450)
