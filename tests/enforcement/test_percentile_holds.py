@@ -19,7 +19,7 @@ from usage.estimates import LEAST_SAMPLES, USABLE_FOR
 from usage.models import HoldEstimate, UsageMeter
 
 TASK, FEATURE = "LLM2_DRAFT", "PATENT_DRAFTING"
-ASK = {"tokens_in": 1000, "tokens_out": 4000}
+ASK: dict[str, Any] = {"tokens_in": 1000, "tokens_out": 4000}
 
 
 @pytest.fixture
