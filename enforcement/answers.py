@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from enforcement.errors import ProblemCode
 from plans.charges import Measure, PeriodKind
 from plans.codes import Code
 from plans.models import OnFailure
@@ -186,11 +187,11 @@ class FieldError(TypedDict):
 
 
 class Problem(TypedDict):
-    """RFC 9457: why a request could not be answered. `code` is stable."""
+    """RFC 9457: why a request could not be answered. `code` is stable; `type` is the page on it, on this server."""
 
-    type: str
+    type: Annotated[str, Meta(extra_json_schema={"format": "uri-reference", "examples": ["/errors/INVALID"]})]
     title: str
     status: int
     detail: str
-    code: str
+    code: ProblemCode
     errors: NotRequired[list[FieldError]]
