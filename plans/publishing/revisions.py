@@ -118,7 +118,7 @@ def publish(
         roots = _locked_holders(old) if old is not None else []
         if roots and new.simulated_at is None and not unsimulated:
             raise PublishingError(
-                f"{new} was not simulated since its last edit, and {old} has {len(roots):,} holders. "
+                f"{new} was not simulated since its last edit, and tenants hold {old} ({len(roots):,}). "
                 "Simulate it first, or say that it shall be published unsimulated."
             )
         # The catalogue's number is taken before those of tenants, as the triggers do within a statement.
