@@ -975,8 +975,7 @@ BEGIN
     r.held_totals := r.totals;
     r.cost := l.cost;
     FOR c IN SELECT * FROM usage_usagelog
-              WHERE tenant_id = p_tenant AND reservation_id IS NOT DISTINCT FROM l.reservation_id
-                AND refers_to = p_log AND status = 'CORRECTION' LOOP
+              WHERE tenant_id = p_tenant AND refers_to = p_log AND status = 'CORRECTION' LOOP
         r.totals := ARRAY[
             r.totals[1] + c.input_tokens, r.totals[2] + c.cached_input_tokens, r.totals[3] + c.cache_write_tokens,
             r.totals[4] + c.output_tokens, r.totals[5] + c.reasoning_tokens, r.totals[6] + c.api_calls,
