@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from enforcement.traces import Row, percentile
 from metering_site.replay.parties import Model, Party
-from metering_site.replay.traces import Row, percentile
 
 USERS = 3
 SOURCE = "replay"

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from enforcement.traces import percentile
 from metering_site.replay import tally as counts
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Sum
-from metering_site.replay.traces import percentile
 from plans import pricing
 
 WIDTH = 100

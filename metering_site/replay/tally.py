@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from metering_site.replay.traces import Row
+from enforcement.traces import Row
 
 ENFORCE, COMMIT, EVENT = "enforce", "commit", "event"
 

@@ -15,14 +15,15 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import Sum
 
+from enforcement import traces
+from enforcement.traces import Row
 from metering_site.embedded import processes
 from metering_site.embedded.supervisor import Program
 from metering_site.embedded.web import Address
-from metering_site.replay import asks, books, parties, traces
+from metering_site.replay import asks, books, parties
 from metering_site.replay.api import Api
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Tally
-from metering_site.replay.traces import Row
 from plans import entitlements
 from tests import cast
 from usage.models import Denial, UsageEvent, UsageLog, UsageReservation

@@ -11,12 +11,13 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from metering_site.replay import asks, parties, traces
+from enforcement import traces
+from enforcement.traces import Row
+from metering_site.replay import asks, parties
 from metering_site.replay.agenda import Agenda
 from metering_site.replay.api import Api
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Tally
-from metering_site.replay.traces import Row
 from plans import entitlements
 from tests import cast
 

@@ -12,8 +12,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from enforcement import traces
 from metering_site.embedded import folders, prepare
-from metering_site.replay import asks, books, parties, report, traces
+from metering_site.replay import asks, books, parties, report
 from metering_site.replay.api import Unanswered
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Sum

@@ -1,4 +1,4 @@
-"""What is replayed: the rows of a trace file, or rows drawn from documented distributions."""
+"""Traces of calls: the rows of a file, or rows drawn from documented distributions."""
 
 import csv
 import random
