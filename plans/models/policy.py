@@ -51,7 +51,7 @@ FEATURE_QUOTAS = frozenset(
         *USER_QUOTAS,
     }
 )  # fmt: skip
-_BOUNDED = {
+BOUNDED = {
     RuleKey.MIN_TOKENS_OUT: (0, 10**9),
     RuleKey.RESERVATION_TTL_SECONDS: (1, 86_400),
     RuleKey.HOLD_PERCENTILE: (1, 100),
@@ -158,7 +158,7 @@ class PolicyRule(models.Model):
                     condition=~Q(key=key) | Q(value__isnull=False, value__range=bounds),
                     name=f"plans_policyrule_value_{key.value.lower()}",
                 )
-                for key, bounds in _BOUNDED.items()
+                for key, bounds in BOUNDED.items()
             ),
             models.UniqueConstraint(
                 fields=["scope", "plan", "tenant", "user_key", "task", "feature", "key", "set_by_tenant"],

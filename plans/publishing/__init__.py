@@ -3,7 +3,7 @@
 from plans.publishing.changes import Change, diff
 from plans.publishing.check import contradictions
 from plans.publishing.contradiction import Contradiction, Kind
-from plans.publishing.moves import Move
+from plans.publishing.moves import Group, Move, grouped
 from plans.publishing.revisions import (
     Contradicted,
     Published,
@@ -18,6 +18,7 @@ from plans.publishing.revisions import (
 )
 
 __all__ = [
-    "Change", "Contradicted", "Contradiction", "Kind", "Move", "Published", "PublishingError", "When", "affected",
-    "affected_by_rollback", "contradictions", "diff", "draft", "publish", "rollback", "simulated",
+    "Change", "Contradicted", "Contradiction", "Group", "Kind", "Move", "Published", "PublishingError", "When",
+    "affected", "affected_by_rollback", "contradictions", "diff", "draft", "grouped", "publish", "rollback",
+    "simulated",
 ]  # fmt: skip

@@ -134,7 +134,13 @@ def _limit(value: int | None, unit: str = "") -> _Said:
 
 
 def _money(nano: int | None) -> _Said:
-    return _Said("unlimited") if nano is None else _Said(f"USD {pricing.usd(nano)}", nano)
+    return _Said("unlimited") if nano is None else _Said(usd(nano), nano)
+
+
+def usd(nano: int) -> str:
+    """An amount of money as people read it: “USD 1,250.00”."""
+    whole, _, rest = pricing.usd(nano).partition(".")
+    return f"USD {int(whole):,}.{rest}"
 
 
 def _yes(value: bool) -> _Said:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from plans import charges, policies, pricing
+from plans import charges, policies
 from plans.charges import Charge, Measure, PeriodKind
 from plans.models import RuleKey, RuleScope, TaskKind, Unit
 from plans.policies import Shape, Wants
+from plans.publishing.changes import usd
 from plans.publishing.contradiction import Contradiction, Kind, warning
 from plans.publishing.coverage import ANYBODY, full_permit, usable
 from plans.terms import Entitlements, PlanTerms, TaskTerms
@@ -37,7 +38,7 @@ class _Meter:
 def amount(charge: Charge, value: int) -> str:
     """An amount on a charge's meter, with its unit."""
     if charge.measure == Measure.COST:
-        return f"USD {pricing.usd(value)}"
+        return usd(value)
     unit = {Measure.UNITS: Unit(charge.unit).label if charge.unit else "units", Measure.SLOTS: "open"}
     return f"{value:,} {unit.get(charge.measure, charge.measure.label.lower())}"
 

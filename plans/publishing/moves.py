@@ -1,11 +1,15 @@
 """What a publication or a roll-back makes of each tenant's plan: decided on its root token, and said in words."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from plans.models import Plan
 from tenants.models import ATIToken
 from tenants.tokens import fold_due
+
+_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,33 @@ class Move:
 
     def __str__(self) -> str:
         return f"{self.tenant}: {self.becomes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The tenants that the same becomes of."""
+
+    becomes: str
+    is_left: bool
+    tenants: tuple[str, ...]
+
+    @property
+    def names(self) -> str:
+        """The first of the tenants, and how many more there are."""
+        more = len(self.tenants) - _NAMED
+        return ", ".join(self.tenants[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+    def __str__(self) -> str:
+        return f"{self.names}: {self.becomes}"
+
+
+def grouped(made: Iterable[Move]) -> tuple[Group, ...]:
+    """Moves by what becomes of the tenants; those that are left come first, then the larger groups."""
+    groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
+    for move in made:
+        groups[move.becomes, move.is_left].append(move.tenant)
+    found = (Group(becomes, is_left, tuple(tenants)) for (becomes, is_left), tenants in groups.items())
+    return tuple(sorted(found, key=lambda group: (not group.is_left, -len(group.tenants))))
 
 
 def forward(root: ATIToken, old: Plan, new: Plan, *, now: datetime, at: datetime | None) -> Move | None:
