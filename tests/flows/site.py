@@ -34,7 +34,7 @@ call_command("demo", "--env-file", sys.argv[1])
 
 
 class Site:
-    """Once `prepare` has made the demo world, `start` starts its web server: on the socket, or over TCP by `wire`."""
+    """Once `prepare` has made the demo world, web servers can be started on the socket, or over TCP through `wire`."""
 
     key: str
 
@@ -42,9 +42,6 @@ class Site:
         self.folder = folder
         self.postgres = Postgres(folder)
         self.wire = Wire(folders.socket_folder(folder) / folders.POSTGRES_SOCKET)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = Address("127.0.0.1", probe.getsockname()[1])
         self._programs: list[Program] = []
 
     def prepare(self) -> None:
@@ -57,13 +54,22 @@ class Site:
         """For a program that is to use this installation."""
         by_wire = f"postgresql://metering@127.0.0.1:{self.wire.port}/metering"
         database = {"DATABASE_URL": by_wire if over_tcp else self.postgres.url}
-        return {**os.environ, "HTTPS": "false", "METERING_URL": self.address.url, **database}
+        return {**os.environ, "HTTPS": "false", **database}
 
-    def start(self, *, over_tcp: bool = False) -> None:
-        """Start the web server as `make run` does."""
+    def start_web(self, *, over_tcp: bool = False) -> str:
+        """Start a web server as `make run` does; its address."""
+        address = Address("127.0.0.1", _free_port())
         variables = self.variables(over_tcp=over_tcp)
-        web = self.start_program("web", *self.address.command(variables), over_tcp=over_tcp)
-        self.address.wait_until_ready(web)
+        web = self.start_program(f"web-{address.port}", *address.command(variables), over_tcp=over_tcp)
+        address.wait_until_ready(web)
+        return address.url
+
+    def bring_back(self) -> None:
+        """However a test left the database."""
+        self.thaw()
+        self.wire.pass_on()
+        if not self.postgres.is_running:
+            self.postgres.start()
 
     def start_program(self, name: str, *command: str, over_tcp: bool = False) -> Program:
         """Start another program on it."""
@@ -131,3 +137,10 @@ def site() -> Iterator[Site]:
         made.wire.close()
         made.postgres.kill()
         shutil.rmtree(folder)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

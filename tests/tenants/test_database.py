@@ -1,0 +1,128 @@
+"""A database that breaks, and one that falls silent, as one process sees them."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, connections
+
+from tenants.database import repeatable
+from tenants.postgresql import base, pulse
+from tenants.postgresql.base import Connection, Silent
+from tenants.postgresql.pulse import Pulse
+from tests.usage.crew import database_url
+
+LONG = "SELECT pg_sleep(60)"
+
+
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Makes the database silent for this process."""
+    yield lambda: monkeypatch.setattr(pulse.pulse, "_asked_at", 0.0)
+    monkeypatch.undo()
+    connection.close()
+    value(f"SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE query = '{LONG}'")
+
+
+def value(sql: str) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def time_out() -> str:
+    raise psycopg.errors.ConnectionTimeout
+
+
+def be_refused() -> str:
+    raise psycopg.OperationalError("the database system is starting up")
+
+
+def counted(statement: Callable[[int], object]) -> tuple[Callable[[], object], list[int]]:
+    """A statement that is told how often it was made before."""
+    calls: list[int] = []
+
+    def made() -> object:
+        calls.append(len(calls))
+        return statement(calls[-1])
+
+    return made, calls
+
+
+def test_a_statement_whose_connection_breaks_is_made_once_more(committed: None) -> None:
+    value("SELECT 1")
+    end = "SELECT pg_terminate_backend(pg_backend_pid())"
+    made, calls = counted(lambda before: value("SELECT 1" if before else end))
+    assert repeatable(made) == 1
+    assert calls == [0, 1]
+
+
+def test_nothing_is_made_twice_where_there_was_no_connection_to_break(
+    committed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.close()
+    made, calls = counted(lambda _: value("SELECT 1"))
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict, "HOST", "/nowhere")
+        with pytest.raises(OperationalError, match="/nowhere"):
+            repeatable(made)
+    assert calls == [0]
+
+
+def test_nothing_is_asked_of_a_silent_database(committed: None, silence: Callable[[], None]) -> None:
+    value("SELECT 1")
+    silence()
+    made, calls = counted(lambda _: value("SELECT 1"))
+    for _ in range(2):  # on the connection there was, and on a new one
+        with pytest.raises(OperationalError) as caught:
+            repeatable(made)
+        assert isinstance(caught.value.__cause__, Silent)
+        connection.close()
+    assert calls == [0, 1]
+
+
+def test_a_statement_at_work_ends_when_silence_falls(committed: None, silence: Callable[[], None]) -> None:
+    value("SELECT 1")
+    fall = threading.Timer(0.2, silence)
+    fall.start()
+    with pytest.raises(OperationalError, match="does not answer"):
+        value(LONG)
+    fall.join()
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(Silent):
+        Connection.connect(host="127.0.0.1", port=mute.getsockname()[1], dbname="any", user="any")
+
+
+def test_what_has_no_answer_for_too_long_is_silence_until_one_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    heart = Pulse()
+    for ends_it in (lambda: "an answer", be_refused):
+        monkeypatch.setattr(pulse, "SILENT_AFTER_SECONDS", 0.0)
+        with suppress(psycopg.OperationalError):
+            heart.ask(time_out)
+        assert heart.is_silent
+        monkeypatch.setattr(pulse, "SILENT_AFTER_SECONDS", 60.0)
+        with suppress(psycopg.OperationalError):
+            heart.ask(ends_it)
+        monkeypatch.setattr(pulse, "SILENT_AFTER_SECONDS", 0.0)
+        assert not heart.is_silent
+
+
+def test_a_connection_that_broke_while_idle_is_replaced_before_its_next_use(committed: None) -> None:
+    mine = value("SELECT pg_backend_pid()")
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [mine])
+    connection.close_if_unusable_or_obsolete()  # as at the start of each request and task
+    assert value("SELECT pg_backend_pid()") != mine
+
+
+def test_a_healthy_connection_costs_no_question(committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = value("SELECT pg_backend_pid()")
+    monkeypatch.setattr(connections["default"], "is_usable", lambda: False)
+    connection.close_if_unusable_or_obsolete()
+    assert value("SELECT pg_backend_pid()") == mine
