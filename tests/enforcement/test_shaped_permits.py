@@ -13,6 +13,7 @@ from tests.enforcement.api import Api
 from tests.enforcement.rules import limit, roll_out
 from tests.parallel import at_once
 from tests.plans.terms_world import NOW
+from tests.usage.rows import make_estimate
 from usage.audit import audit
 from usage.models import Denial, UsageMeter, UsageReservation
 
@@ -127,6 +128,17 @@ def test_a_check_says_what_enforce_would(api: Api, acme: Company) -> None:
         api.post(f"/reservations/{enforced['reservation_id']}/release", {"reason": "a test"})
         for name in ("code", "params", "shaped", "estimated_cost"):
             assert checked[name] == enforced[name], name
+
+
+def test_a_percentile_hold_is_shaped_to_what_is_left_too(api: Api, acme: Company) -> None:
+    """The smaller of both: 89 output tokens are left, 950 are typical, and a floor of 50 is worth a call."""
+    make_estimate(acme.tenant)
+    limit(acme.tenant, "HOLD_PERCENTILE", 95)
+    limit(acme.tenant, "MIN_TOKENS_OUT", 50)
+    limit(acme.tenant, "DAILY_QUOTA", 1289, feature_id=FEATURE)
+    answer = api.enforce("ACME", TASK, tokens_in=1200, tokens_out=4000)
+    assert (steps(answer), answer["hold"]) == ([("max_tokens_out", 4000, 89, "DAILY_QUOTA")], None)
+    assert UsageMeter.objects.get(tenant=acme.tenant, measure="UNITS", period="DAY").reserved == 1289
 
 
 def test_a_replay_gets_the_shaped_permit_again(api: Api, acme: Company) -> None:

@@ -199,6 +199,7 @@ RULES: list[tuple[str, dict[str, object]]] = [
     ("value_degrade_at_percent", {"key": "DEGRADE_AT_PERCENT", "value": 101}),
     ("value_hold_percentile", {"key": "HOLD_PERCENTILE", "value": 0}),
     ("value_hold_percentile", {"key": "HOLD_PERCENTILE", "value": None}),
+    ("includes_money", {"key": "MAX_TOKENS_OUT", "includes_money": True}),
     ("value_reservation_ttl_seconds", {"key": "RESERVATION_TTL_SECONDS", "value": 86_401}),
     ("value_reservation_ttl_seconds", {"key": "RESERVATION_TTL_SECONDS", "value": None}),
     ("value_min_tokens_out", {"key": "MIN_TOKENS_OUT", "value": None}),
