@@ -9,12 +9,13 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from enforcement import errors, explanation, holds, quotas, settlement
+from enforcement.explanation import Tale
 from enforcement.quotas import Limits
 from plans import entitlements
 from plans.charges import PeriodKind
 from tenants.models import Scope
 from tenants.views import caller_of, json_answer, note
-from usage import pagination, queries
+from usage import decided, pagination, queries
 from usage.models import UsageMeter
 from usage.pagination import Order
 from usage.sight import Sight
@@ -80,10 +81,11 @@ class DecisionView(ReadView):
     """Why a call was permitted or refused, gate by gate."""
 
     def get(self, request: Request, decision_id: UUID) -> HttpResponse:
-        kept = queries.decision(self.sight(request), decision_id)
+        seen = self.sight(request)
+        kept = decided.of(seen, decision_id)
         if kept is None:
             raise errors.Unknown("There is no decision with this id here, or it was pruned.")
-        return json_answer(explanation.explain(decision_id, kept))
+        return json_answer(explanation.explain(Tale.of_kept(decision_id, seen.tenant.ati_id, kept)))
 
 
 class ReservationView(ReadView):

@@ -52,8 +52,8 @@ def _overage(bound: Sequence[BoundCharge]) -> dict[str, Any]:
 def refused(
     stored: Mapping[str, Any], ask: Ask, bound: Sequence[BoundCharge], readings: Sequence[Reading]
 ) -> dict[str, Any]:
-    """What is kept of a refusal by a meter: what was asked, and every meter as it read then."""
-    return without_permit(stored) | asked(ask) | {
+    """What is kept of a refusal by a meter: the permit that did not fit, and every meter as it read then."""
+    return dict(stored) | asked(ask) | {
         "charges": [each.scope() for each in bound],
         "amounts": [each.charge.amount for each in bound],
         "readings": [number for each in readings for number in (each.used, each.reserved, each.overrun)],

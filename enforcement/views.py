@@ -9,9 +9,10 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from enforcement import asks, errors, gatekeeper, settlement
+from enforcement import asks, errors, explanation, gatekeeper, settlement
 from enforcement.base import KIB, LedgerView, key_of, request_id
-from enforcement.decisions import Decision, instant
+from enforcement.decisions import Ask, Decision, instant
+from enforcement.explanation import Tale
 from enforcement.headers import quota_headers
 from enforcement.wire import Batch, CommitBody, EnforceBody, ExtendBody, ReleaseBody, parse
 from plans import entitlements
@@ -38,19 +39,41 @@ class EnforceView(LedgerView):
 
 
 class CheckView(LedgerView):
-    """What enforce would answer now; holds and promises nothing."""
+    """What enforce would answer now, and with `?explain=1` why; holds and promises nothing."""
 
     def post(self, request: Request) -> HttpResponse:
         body = parse(self.body(request), EnforceBody)
         ask = body.ask(None)
-        decision = self.decide(request, lambda caller, now: gatekeeper.check(caller, ask, now=now))
-        return _decided(request, body.tenant, decision)
+        if not _is_why_asked(request):
+            decision = self.decide(request, lambda caller, now: gatekeeper.check(caller, ask, now=now))
+            return _decided(request, body.tenant, decision)
+        decision, tale = self.decide(request, lambda caller, now: _checked(caller, ask, now))
+        return _decided(request, body.tenant, decision, explanation=explanation.explain(tale))
 
 
-def _decided(request: Request, tenant: str | None, decision: Decision) -> HttpResponse:
+def _is_why_asked(request: Request) -> bool:
+    """Raises Invalid."""
+    asked = request.query_params.get("explain", "0")
+    if asked not in ("0", "1"):
+        raise errors.Invalid("explain", "1 to be told why, or leave it out.")
+    return asked == "1"
+
+
+def _checked(caller: Caller, ask: Ask, now: datetime) -> tuple[Decision, Tale]:
+    """A check with the matter of its explanation."""
+    decision = gatekeeper.check(caller, ask, now=now)
+    tenant = None if caller.has_bad_ati_token else asks.tenant_of(caller, ask.tenant)
+    if tenant is None:
+        return decision, Tale.of_check(decision, ask, tenant=None, user=None, task=None)
+    task = asks.task_of(entitlements.catalogue(), ask.task, ask.feature)
+    user = asks.user_of(caller, ask.user)
+    return decision, Tale.of_check(decision, ask, tenant=tenant.ati_id, user=user, task=task)
+
+
+def _decided(request: Request, tenant: str | None, decision: Decision, **more: object) -> HttpResponse:
     note(request, tenant=tenant, code=decision.code, reservation_id=decision.reservation_id)
     headers = quota_headers(decision) | (_REPLAYED if decision.is_replayed else {})
-    body = decision.wire()
+    body = decision.wire() | more
     if body["retryable"]:
         headers["Retry-After"] = str(body["retry_after_seconds"])
     return json_answer(body, headers=headers)

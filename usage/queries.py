@@ -1,7 +1,6 @@
 """The reads of the ledger's tables: each one query, of one tenant, by an index."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -55,15 +54,16 @@ def first_id_at(at: datetime) -> UUID:
 def logs(sight: Sight) -> QuerySet[UsageLog]:
     """The log, without the columns that never leave the system."""
     hidden = ("model", "price", "error", "meters", "measures", "charges", "overruns", "helds", "ask", "decision")
-    return _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).defer(*hidden, "metadata")
+    return seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).defer(*hidden, "metadata")
 
 
 def denials(sight: Sight) -> QuerySet[Denial]:
     """What was refused."""
-    return _seen(Denial.objects.for_tenant(sight.tenant.id), sight).defer("decision")
+    return seen(Denial.objects.for_tenant(sight.tenant.id), sight).defer("decision")
 
 
-def _seen(rows: QuerySet[Any], sight: Sight) -> QuerySet[Any]:
+def seen(rows: QuerySet[Any], sight: Sight) -> QuerySet[Any]:
+    """Those of the rows that are in sight."""
     return rows if sight.user is None else rows.filter(user_key=sight.user)
 
 
@@ -111,72 +111,13 @@ def reservation(tenant: UUID | None, id_: UUID, user: str | None) -> UsageReserv
     return rows.filter(id=id_, **({} if user is None else {"user_key": user})).first()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """What is kept of a decision: of a permit with its reservation or log row, of a refusal with its denial.
-
-    `charges`, `amounts` and `readings` are those of the reservation; a log row keeps the amounts held on its meters
-    alone, without minutes. `binding` and `message` are the refusal's.
-    """
-
-    code: str
-    message: str
-    stored: Mapping[str, Any]
-    ask: Mapping[str, Any] | None
-    user: str | None
-    feature: str | None
-    task: str | None
-    charges: Sequence[Sequence[Any]] | None = None
-    amounts: Sequence[int] = ()
-    readings: Sequence[int] = ()
-    binding: Mapping[str, Any] | None = None
-
-
-def decision(sight: Sight, id_: UUID) -> Decided | None:
-    """The decision with this id, which is its reservation's or its refusal's: one to three queries."""
-    return _held(sight, id_) or _refused(sight, id_) or _logged(sight, id_)
-
-
-def _held(sight: Sight, id_: UUID) -> Decided | None:
-    row = reservation(sight.tenant.id, id_, sight.user)
-    if row is None:
-        return None
-    return Decided(
-        code="OK", message="", stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
-        task=row.task_id, charges=row.charges, amounts=row.amounts, readings=row.readings,
-    )  # fmt: skip
-
-
-def _refused(sight: Sight, id_: UUID) -> Decided | None:
-    row: Denial | None = _seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(id=id_).first()
-    if row is None:
-        return None
-    return Decided(
-        code=row.code, message=row.message, stored=row.decision, ask=None, user=row.user_key,
-        feature=row.feature_id, task=row.task_id, binding=row.binding,
-    )  # fmt: skip
-
-
-def _logged(sight: Sight, id_: UUID) -> Decided | None:
-    """Of a reservation that was pruned; the ids of its log rows are not older than its own."""
-    first = UUID(int=id_.int >> 80 << 80)
-    rows = _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight)
-    row: UsageLog | None = rows.filter(reservation_id=id_, id__gte=first, decision__isnull=False).order_by("id").first()
-    if row is None or row.decision is None:
-        return None
-    return Decided(
-        code="OK", message="", stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
-        task=row.task_id, amounts=row.helds,
-    )  # fmt: skip
-
-
 def usage_by(
     sight: Sight, group_by: str, since: datetime, until: datetime, starts: Sequence[datetime], most: int
 ) -> list[dict[str, Any]]:
     """Sums of the log in [since, until) by `key`, at most `most` of them; the key is the number, from 1, of the last
     of `starts` that an operation does not precede, or a name where `group_by` is one of GROUP_COLUMNS.
     """
-    rows = _seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).filter(
+    rows = seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).filter(
         occurred_at__gte=since, occurred_at__lt=until, id__gte=first_id_at(since - _AHEAD)
     )
     return list(
@@ -196,7 +137,7 @@ def denials_by(
     sight: Sight, group_by: str, since: datetime, until: datetime, starts: Sequence[datetime], most: int
 ) -> list[dict[str, Any]]:
     """How many refusals there were in [since, until), by `key` as in `usage_by`; they name no class and no API."""
-    rows = _seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(
+    rows = seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(
         last_at__gte=since, last_at__lt=until, id__gte=first_id_at(since - _MINUTE), id__lt=first_id_at(until)
     )
     columns = {name: column for name, column in GROUP_COLUMNS.items() if name in ("user", "feature", "task")}

@@ -35,6 +35,30 @@ _REFUSAL = _PERMIT | {
     "binding": _DAY | {"used": 498700, "reserved": 0, "remaining": 1300, "requested": 5200},
     "quotas": [],
 }  # fmt: skip
+_WHY = {
+    "id": "0199f0c2-6f1e-7c3a-9d5e-0242ac120003", "decided_at": "2026-11-24T10:00:00Z", "allowed": False,
+    "code": "DAILY_QUOTA_EXCEEDED", "message": _REFUSAL["message"], "times": 3, "tenant": "ACME", "user": "u-17",
+    "feature": "PATENT_DRAFTING", "task": "LLM2_DRAFT", "mode": "ENFORCE",
+    "versions": {"catalogue": 41, "keys": 3, "tenant": 7},
+    "gates": [
+        {
+            "gate": "MODE", "verdict": "PASSED", "inputs": {"mode": "ENFORCE", "made_of": None}, "rule": None,
+            "rules": [], "why": "Tenant, feature and roll-out all enforce: what is beyond a limit is refused.",
+        },
+        {
+            "gate": "DAILY_QUOTA", "verdict": "REFUSED", "inputs": _REFUSAL["binding"], "rule": "plan PRO",
+            "rules": [
+                {
+                    "id": None, "scope": "PLAN", "target": None, "key": "DAILY_QUOTA", "value": 500000,
+                    "why": "It is for the plan PRO itself: most specific because there is none for the tenant or a "
+                    "rule about PATENT_DRAFTING in the plan PRO; it comes before what is for everybody.",
+                },
+            ],
+            "why": _REFUSAL["message"],
+        },
+    ],
+    "binding": _REFUSAL["binding"], "would_deny": [], "shaped": [], "hold": None,
+}  # fmt: skip
 _COMMIT = {
     "status": "success",
     "usage": {
@@ -71,7 +95,11 @@ def _answered(name: str, value: Any) -> OpenApiExample:  # noqa: ANN401 - JSON
 
 EXAMPLES: dict[str, Iterable[OpenApiExample]] = {
     "enforce": [_sent("Ask", _ASK), _answered("Permit", _PERMIT), _answered("Refusal", _REFUSAL)],
-    "check": [_sent("Ask", _ASK)],
+    "check": [
+        _sent("Ask", _ASK),
+        _answered("Refusal with ?explain=1", _REFUSAL | {"decision_id": None, "explanation": _WHY | {"id": None}}),
+    ],
+    "decision": [_answered("A refusal (of its 16 gates two)", _WHY)],
     "enforce_batch": [_sent("Two asks", {"items": [_ASK | {"idempotency_key": key} for key in ("job-1", "job-2")]})],
     "commit": [_sent("Our own counts", _COMMIT), _sent("The provider's object", _RAW_COMMIT)],
     "report": [_sent("Totals so far", {"usage": {"input_tokens": 1180, "output_tokens": 700}})],

@@ -22,7 +22,7 @@ from enforcement.answers import (
     Released,
     Reported,
 )  # fmt: skip
-from enforcement.explanation import Explanation
+from enforcement.explanation import Checked, Explanation
 from enforcement.holds import ReservationNow
 from enforcement.quotas import EntitlementsNow
 from enforcement.schema import parameters
@@ -113,7 +113,8 @@ OPERATIONS = [
     ),
     Operation(
         view=views.CheckView, method="post", id="check", tag="Enforcement", summary="Ask only",
-        body=_json(ref(EnforceBody)), answer=ref(Decision), problems=(404,), parameters=parameters.RATE_LIMITS,
+        body=_json(ref(EnforceBody)), answer=ref(Checked), problems=(404,),
+        parameters=[parameters.EXPLAIN, *parameters.RATE_LIMITS],
     ),
     Operation(
         view=views.EnforceBatchView, method="post", id="enforce_batch", tag="Enforcement", summary="Ask for many",

@@ -54,6 +54,7 @@ RATE_LIMITS = [
     _answered("RateLimit", "IETF draft: what is left of it (r), and the seconds until it resets (t)."),
     _answered("Retry-After", "Seconds, where asking again may help."),
 ]
+EXPLAIN = _query("explain", "1: the answer says why, gate by gate.", enum=("0", "1"))
 TENANT = _query("tenant", "The tenant's ATI id: for keys that may act for any tenant.", longest=128)
 _PAGES = [
     _query("cursor", "Where the page begins: from `next` or `previous` of an answer."),

@@ -230,16 +230,18 @@ def test_a_permit_is_explained_gate_by_gate(api: Api, acme: Company) -> None:
     assert (found["id"], found["allowed"], found["code"]) == (permit["decision_id"], True, "OK")
     numbers = found["versions"]
     assert f"{numbers['catalogue']}.{numbers['keys']}.{numbers['tenant']}" == permit["policy_version"]
-    assert (found["binding"], found["shaped"]) == (None, permit["shaped"])
+    assert found["binding"] is None
+    assert [{**step, "why": ""} for step in found["shaped"]] == [step | {"why": ""} for step in permit["shaped"]]
     assert gates(found) == [
-        ("TENANT", "PASSED"), ("MODE", "PASSED"), ("PLAN", "PASSED"), ("FEATURE", "PASSED"), ("TASK", "PASSED"),
-        ("MODEL_ACCESS", "PASSED"), ("CAPS", "SHAPED"), ("PRICE", "PASSED"), ("CONCURRENCY", "PASSED"),
-        ("DAILY_QUOTA", "PASSED"), ("MONTHLY_QUOTA", "PASSED"), ("BUDGET", "PASSED"), ("BUDGET", "PASSED"),
+        ("IDENTITY", "PASSED"), ("TENANT", "PASSED"), ("MODE", "PASSED"), ("PLAN", "PASSED"), ("FEATURE", "PASSED"),
+        ("TASK", "PASSED"), ("MODEL_ACCESS", "PASSED"), ("CAPS", "SHAPED"), ("PRICE", "PASSED"),
+        ("CONCURRENCY", "PASSED"), ("RATES", "PASSED"), ("DAILY_QUOTA", "PASSED"), ("MONTHLY_QUOTA", "PASSED"),
+        ("TOKEN_LIMITS", "PASSED"), ("USER_QUOTA", "PASSED"), ("BUDGET", "PASSED"), ("BUDGET", "PASSED"),
     ]  # fmt: skip
-    assert all(gate.keys() == {"gate", "verdict", "inputs", "rule", "why"} for gate in found["gates"])
+    assert all(gate.keys() == {"gate", "verdict", "inputs", "rule", "rules", "why"} for gate in found["gates"])
     (daily,) = [gate for gate in found["gates"] if gate["gate"] == "DAILY_QUOTA"]
     assert (daily["inputs"]["requested"], daily["inputs"]["limit"], daily["rule"]) == (9000, 500_000, "plan PRO")
-    assert daily["why"] == "9,000 asked, 500,000 left of 500,000."
+    assert daily["why"].startswith("PATENT_DRAFTING: 9,000 tokens asked, 500,000 left of 500,000 today; resets at ")
 
 
 def test_a_refusal_by_a_meter_is_explained_with_its_numbers(api: Api, acme: Company) -> None:
@@ -248,18 +250,23 @@ def test_a_refusal_by_a_meter_is_explained_with_its_numbers(api: Api, acme: Comp
     found = get(api, f"/decisions/{refusal['decision_id']}", tenant="ACME")
     assert (found["allowed"], found["code"], found["message"]) == (False, refusal["code"], refusal["message"])
     assert (found["binding"], found["shaped"]) == (refusal["binding"], [])
-    assert gates(found)[-2:] == [("PRICE", "PASSED"), ("DAILY_QUOTA", "REFUSED")]
-    assert str(rule.pk) in found["gates"][-1]["rule"]
+    assert [gate for gate, verdict in gates(found) if verdict != "PASSED"] == ["DAILY_QUOTA"]
+    (daily,) = [gate for gate in found["gates"] if gate["verdict"] == "REFUSED"]
+    assert (daily["rules"][0]["id"], daily["why"]) == (str(rule.pk), refusal["message"])
+
+
+def asked(explained: dict[str, Any]) -> list[tuple[str, str]]:
+    return [told for told in gates(explained) if told[1] != "NOT_ASKED"]
 
 
 def test_a_refusal_before_the_meters_ends_at_its_gate(api: Api, acme: Company) -> None:
     refusal = api.enforce("ACME", TASK, tokens_in=10**6)
     found = get(api, f"/decisions/{refusal['decision_id']}", tenant="ACME")
-    assert (found["code"], gates(found)[-1]) == ("INPUT_TOO_LARGE", ("CAPS", "REFUSED"))
+    assert (found["code"], asked(found)[-1]) == ("INPUT_TOO_LARGE", ("CAPS", "REFUSED"))
     refusal = api.enforce("ACME", "EMBED", tokens_in=1)
     found = get(api, f"/decisions/{refusal['decision_id']}", tenant="ACME")
-    assert (found["code"], gates(found)[-1]) == ("FEATURE_UNAVAILABLE", ("FEATURE", "REFUSED"))
-    assert found["gates"][-1]["why"] == refusal["message"]
+    assert (found["code"], asked(found)[-1]) == ("FEATURE_UNAVAILABLE", ("FEATURE", "REFUSED"))
+    assert found["gates"][len(asked(found)) - 1]["why"] == refusal["message"]
 
 
 def test_what_was_only_observed_says_so(api: Api, acme: Company) -> None:
@@ -278,7 +285,7 @@ def test_a_decision_outlives_its_reservation(api: Api, acme: Company) -> None:
     found = get(api, f"/decisions/{permit['decision_id']}", tenant="ACME")
     assert found["allowed"] is True
     daily = [gate for gate in found["gates"] if gate["gate"] == "DAILY_QUOTA"]
-    assert [gate["inputs"] for gate in daily] == [{"requested": 1500, "limit": 500_000}]
+    assert [(gate["inputs"]["requested"], gate["inputs"]["limit"]) for gate in daily] == [(1500, 500_000)]
     assert {gate["inputs"]["limit"] for gate in found["gates"] if gate["gate"] == "BUDGET"} == {None, "50.00"}
 
 
