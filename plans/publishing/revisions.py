@@ -51,6 +51,12 @@ class Published:
     instead_of: Plan | None
     moves: tuple[Move, ...]
 
+    @property
+    def counted(self) -> str:
+        """How many tenants moved, and how many were left."""
+        left = sum(move.is_left for move in self.moves)
+        return f"Tenants moved: {len(self.moves) - left:,}" + (f", left: {left:,}" if left else "")
+
 
 def draft(code: str, edited: Promises | None = None) -> Plan:
     """The next revision of a plan: a draft that promises what the active one does, or `edited`.

@@ -18,11 +18,15 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is about to be done: such as “Suspend {}”, with the rows in place of {}, and what follows from it."""
+    """What is about to be done: such as “Suspend {}”, with the rows in place of {}, and what follows from it.
+
+    `details` are lists below it, each with its heading; empty ones are left out.
+    """
 
     deed: str
     consequence: str
     is_destructive: bool = True
+    details: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def ask(

@@ -238,27 +238,6 @@ def test_what_a_draft_cannot_promise_is_said_in_words(
     assert _promises_of(draft) == before
 
 
-def test_publishing_a_draft_asks_first_and_freezes_it(browser: Client, draft: Plan) -> None:
-    Plan.objects.filter(pk=draft.pk).update(code="TEAM", revision=1)
-    address = console.address(Plan, "publish", draft.pk)
-    assert "can never change again" in console.text_of(browser.get(address))
-    draft.refresh_from_db()
-    assert draft.status == PlanStatus.DRAFT
-    page = console.post(browser, address, {"confirmed": "yes"})
-    draft.refresh_from_db()
-    assert draft.status == PlanStatus.ACTIVE
-    assert "Only a draft can be edited." in console.text_of(page)
-    again = console.post(browser, address, {"confirmed": "yes"})
-    assert "is published already" in console.text_of(again)
-
-
-def test_a_second_active_revision_is_refused_in_words(browser: Client, draft: Plan) -> None:
-    page = console.post(browser, console.address(Plan, "publish", draft.pk), {"confirmed": "yes"})
-    assert "Another revision of this plan is active" in console.text_of(page)
-    draft.refresh_from_db()
-    assert draft.status == PlanStatus.DRAFT
-
-
 def test_a_live_plan_is_shown_and_says_why_it_cannot_change(browser: Client) -> None:
     plan = cast.plan("PRO")
     page = browser.get(console.address(Plan, "change", plan.pk))

@@ -164,8 +164,8 @@ changes, check it, simulate it, publish it; and roll it back where that was wron
         done = publishing.publish(
             plan, now=now, at=at, unsimulated=options["unsimulated"], by=options["by"] or "manage.py"
         )
-        _audit(by, done.plan, f"Published ({when}): {_count(done.moves)}.")
-        self.stdout.write(f"{done.plan} is active now. {_count(done.moves)}.")
+        _audit(by, done.plan, f"Published ({when}): {done.counted}.")
+        self.stdout.write(f"{done.plan} is active now. {done.counted}.")
 
     def _rollback(self, now: datetime, options: dict[str, Any]) -> None:
         by = _by(options["by"])
@@ -175,8 +175,8 @@ changes, check it, simulate it, publish it; and roll it back where that was wron
         self._show_moves(publishing.affected_by_rollback(plan, now=now))
         self._confirm(f"Roll {plan} back to {plan.predecessor}?", options)
         done = publishing.rollback(plan, now=now, by=options["by"] or "manage.py")
-        _audit(by, plan, f"Rolled back to {done.plan}: {_count(done.moves)}.")
-        self.stdout.write(f"{done.plan} is active again. {_count(done.moves)}.")
+        _audit(by, plan, f"Rolled back to {done.plan}: {done.counted}.")
+        self.stdout.write(f"{done.plan} is active again. {done.counted}.")
 
     def _show_changes(self, plan: Plan) -> None:
         found = publishing.diff(plan)
@@ -268,8 +268,3 @@ def _by(email: str | None) -> User | None:
 def _audit(by: User | None, plan: Plan, what: str) -> None:
     if by is not None:
         LogEntry.objects.log_actions(by.pk, [plan], CHANGE, what, single_object=True)
-
-
-def _count(made: tuple[Move, ...]) -> str:
-    left = sum(move.is_left for move in made)
-    return f"Tenants moved: {len(made) - left:,}" + (f", left: {left:,}" if left else "")
