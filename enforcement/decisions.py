@@ -125,21 +125,22 @@ class MeterState:
 
     def message(self) -> str:
         """Why it refuses, in words: what was asked, what is left, of what, and when that changes."""
+        subject = self.task or self.feature or "All features"
         if self.measure == Measure.SLOTS and self.limit == 0:
-            return "No reservation may be open here: the concurrency limit is 0."
+            return f"{subject}: no reservation may be open, the concurrency limit is 0."
         if self.measure == Measure.SLOTS:
             return (
-                f"{self.reading.reserved:,} reservations are open and {self.limit:,} may be at once. "
+                f"{subject}: {self.reading.reserved:,} reservations are open and {self.limit:,} may be at once. "
                 "Commit or release one, then ask again."
             )
-        subject = self.task or self.feature or "All features"
         if self.user is not None:
             subject = f"{subject} for this user"
         if self.measure == Measure.COST:
             asked, left, limit = (f"USD {pricing.usd(n)}" for n in (self.amount, self.remaining, self.limit or 0))
         else:
             asked, left, limit = (f"{n:,}" for n in (self.amount, self.remaining, self.limit or 0))
-            asked = f"{asked} {_UNIT_WORDS.get(self.unit, self.unit.lower())}"
+            unit = _UNIT_WORDS.get(self.unit, self.unit.lower())
+            asked = f"{asked} {unit.removesuffix('s') if self.amount == 1 else unit}"
         resets = f"; resets at {self.resets_at:%Y-%m-%d %H:%M} UTC" if self.resets_at else ""
         never = " It is more than the whole limit: ask for less." if self.fits_never else ""
         return f"{subject}: {asked} asked, {left} left of {limit} {_PERIOD_WORDS[self.period]}{resets}.{never}"

@@ -5,7 +5,7 @@ raises `Stale` where they did not: the caller decides again with the instant it 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -48,6 +48,22 @@ class Prepared:
         return self.reservation.charges if self.reservation else ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """A refusal that is not recorded yet: the decision without its id, and what is kept of it."""
+
+    prepared: Prepared
+    decision: Decision
+    kept: Mapping[str, Any]
+    meter: UUID | None = None
+    binding: Mapping[str, Any] | None = None
+
+    def kind(self) -> tuple[object, ...]:
+        """Alike refusals are recorded together."""
+        terms = self.prepared.terms
+        return self.prepared.tenant, self.decision.code, terms.user, terms.task.code, self.meter
+
+
 def enforce(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Decision:
     """Decide, and hold what is granted. Raises Stale, Invalid, Unknown, KeyConflict.
 
@@ -57,8 +73,14 @@ def enforce(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Decision:
     prepared = _prepare(caller, ask, key=key, now=now)
     if isinstance(prepared, Decision):
         return prepared
+    found = _decide(prepared, now)
+    return replace(found.decision, decision_id=_record(found, 1)) if isinstance(found, _Refused) else found
+
+
+def _decide(prepared: Prepared, now: datetime) -> Decision | _Refused:
     if prepared.reservation is None:
-        return _without_meters(prepared)
+        answer = ledger.confirm(prepared.tenant, prepared.basis, key=prepared.key, asked=prepared.asked)
+        return _confirmed(prepared, answer)
     try:
         answer = ledger.reserve(prepared.tenant, prepared.basis, prepared.reservation)
         second = _second(prepared, answer)
@@ -79,8 +101,6 @@ def enforce_batch(caller: Caller, batch: Sequence[tuple[str, Ask]], *, now: date
             prepared = _prepare(caller, ask, key=key, now=now)
             if isinstance(prepared, Decision):
                 results[place] = prepared
-            elif prepared.reservation is None:
-                results[place] = _without_meters(prepared)
             else:
                 waiting[prepared.tenant].append((place, prepared))
         except (Invalid, Unknown, KeyConflict) as error:
@@ -88,14 +108,38 @@ def enforce_batch(caller: Caller, batch: Sequence[tuple[str, Ask]], *, now: date
     if not waiting:
         asks.confirm_caller(caller)
     for items in waiting.values():
-        decided = _enforce_together([prepared for _, prepared in items], now)
-        for (place, _), result in zip(items, decided, strict=True):
+        decided = _decide_together([prepared for _, prepared in items], now)
+        for (place, _), result in zip(items, _recorded(decided), strict=True):
             results[place] = result
     return [result for result in results if result is not None]
 
 
-def _enforce_together(items: Sequence[Prepared], now: datetime) -> list[Decision | Exception]:
-    """Many asks of one tenant: one call, and one more for all that may get a smaller permit."""
+def _decide_together(items: Sequence[Prepared], now: datetime) -> list[Decision | _Refused | Exception]:
+    """Many asks of one tenant: one call for those with meters and one for those without."""
+    found: dict[int, Decision | _Refused | Exception] = {}
+    plain = [(place, each) for place, each in enumerate(items) if each.reservation is None]
+    metered = [(place, each) for place, each in enumerate(items) if each.reservation is not None]
+    if plain:
+        asked = [(each.key, each.asked) for _, each in plain]
+        basis = _common_basis([each.basis for _, each in plain])
+        for (place, prepared), answer in zip(plain, ledger.confirm_batch(items[0].tenant, basis, asked), strict=True):
+            found[place] = _or_conflict(_confirmed, prepared, answer)
+    for (place, _), result in zip(metered, _reserved_together([each for _, each in metered], now), strict=True):
+        found[place] = result
+    return [found[place] for place in range(len(items))]
+
+
+def _or_conflict(
+    read: Callable[[Prepared, Answer], Decision | _Refused], prepared: Prepared, answer: Answer
+) -> Decision | _Refused | KeyConflict:
+    try:
+        return read(prepared, answer)
+    except KeyConflict as error:
+        return error
+
+
+def _reserved_together(items: Sequence[Prepared], now: datetime) -> list[Decision | _Refused | Exception]:
+    """One call for all, and one more for all that may get a smaller permit."""
     answers = _reserve_together(items)
     final = list(items)
     again = _seconds(items, answers)
@@ -103,16 +147,12 @@ def _enforce_together(items: Sequence[Prepared], now: datetime) -> list[Decision
         answers[place] = answer
         if isinstance(answer, Answer) and answer.outcome == Outcome.GRANTED:
             final[place] = second
-    results: list[Decision | Exception] = []
-    for prepared, answer in zip(final, answers, strict=True):
-        try:
-            if isinstance(answer, Answer):
-                results.append(_decided(prepared, answer))
-            else:
-                results.append(_denied(prepared, answer.readings, now))
-        except KeyConflict as error:
-            results.append(error)
-    return results
+    return [
+        _or_conflict(_decided, prepared, answer)
+        if isinstance(answer, Answer)
+        else _denied(prepared, answer.readings, now)
+        for prepared, answer in zip(final, answers, strict=True)
+    ]
 
 
 def _seconds(items: Sequence[Prepared], answers: Sequence[Answer | ledger.LostRace]) -> list[tuple[int, Prepared]]:
@@ -165,7 +205,7 @@ def check(caller: Caller, ask: Ask, *, now: datetime) -> Decision:
     looked_at = [each.meter for each in prepared.bound]
     answer = ledger.confirm(prepared.tenant, prepared.basis, key=None, asked=prepared.asked, meters=looked_at)
     if prepared.passage.refusal is not None:
-        return _refused(prepared, prepared.passage.refusal, answer.at, decision_id=None)
+        return _refused(prepared, prepared.passage.refusal, answer.at)
     if prepared.reservation is None:
         return _passed(prepared, answer.at)
     if not _fits(prepared, answer.readings):
@@ -220,7 +260,10 @@ def _nobody(caller: Caller) -> Decision:
     """Who the call is for cannot be told: nothing is recorded, for there is nobody to record it for."""
     answer = asks.confirm_caller(caller)
     if caller.has_bad_ati_token:
-        code, message = Code.INVALID_ATI_TOKEN, "X-ATI-Token is unknown, expired, revoked or an invitation."
+        code, message = (
+            Code.INVALID_ATI_TOKEN,
+            "X-ATI-Token is unknown, expired, revoked or an invitation. Its user's admin can issue a new one.",
+        )
     else:
         code, message = Code.TENANT_UNRESOLVED, "Say who the call is for: “tenant” in the body, or X-ATI-Token."
     return Decision(allowed=False, code=code, message=message, stored={"mode": "ENFORCE"}, now=answer.at)
@@ -277,31 +320,29 @@ def _fits(prepared: Prepared, readings: Sequence[Reading]) -> bool:
     )
 
 
-def _without_meters(prepared: Prepared) -> Decision:
-    """A refusal or pass-through found before any meter: confirmed, a replay answered first."""
-    answer = ledger.confirm(prepared.tenant, prepared.basis, key=prepared.key, asked=prepared.asked)
+def _confirmed(prepared: Prepared, answer: Answer) -> Decision | _Refused:
+    """A refusal or pass-through found before any meter, once confirmed; a replay is answered first."""
     if answer.outcome != Outcome.CONFIRMED:
         return _replayed(answer)
     refusal = prepared.passage.refusal
     if refusal is None:
         return _passed(prepared, answer.at)
-    kept = {**prepared.stored, **records.asked(prepared.ask)}
-    denial = _record(prepared, refusal.code, refusal.message, None, None, kept, answer.at)
-    return _refused(prepared, refusal, answer.at, decision_id=denial)
+    return _Refused(
+        prepared=prepared,
+        decision=_refused(prepared, refusal, answer.at),
+        kept={**prepared.stored, **records.asked(prepared.ask)},
+    )
 
 
 def _passed(prepared: Prepared, now: datetime) -> Decision:
     return Decision(allowed=True, code=Code.OK, message="", stored=prepared.stored, now=now)
 
 
-def _refused(prepared: Prepared, refusal: Refusal, now: datetime, *, decision_id: UUID | None) -> Decision:
-    return Decision(
-        allowed=False, code=refusal.code, message=refusal.message, stored=prepared.stored,
-        decision_id=decision_id, now=now,
-    )  # fmt: skip
+def _refused(prepared: Prepared, refusal: Refusal, now: datetime) -> Decision:
+    return Decision(allowed=False, code=refusal.code, message=refusal.message, stored=prepared.stored, now=now)
 
 
-def _decided(prepared: Prepared, answer: Answer) -> Decision:
+def _decided(prepared: Prepared, answer: Answer) -> Decision | _Refused:
     if answer.outcome in (Outcome.REPLAY, Outcome.CONFLICT):
         return _replayed(answer)
     if answer.outcome != Outcome.GRANTED:
@@ -340,38 +381,45 @@ def _replayed(answer: Answer) -> Decision:
     )
 
 
-def _denied(prepared: Prepared, readings: Sequence[Reading], now: datetime) -> Decision:
-    """A refusal by a meter, recorded with its numbers."""
+def _denied(prepared: Prepared, readings: Sequence[Reading], now: datetime) -> _Refused:
+    """A refusal by a meter, with its numbers."""
     states: tuple[MeterState, ...] = records.states_of(prepared.bound, readings)
     binding = binding_of(states)
     if binding is None:  # the meters had room again by the time they were read for the answer
         raise ledger.Stale(now)
-    meter = prepared.bound[states.index(binding)].meter
-    message = binding.message()
-    kept = records.refused(prepared.stored, prepared.ask, prepared.bound, readings)
-    denial = _record(prepared, binding.code, message, meter, binding.binding(), kept, now)
-    return Decision(
+    decision = Decision(
         allowed=False,
         code=binding.code,
-        message=message,
+        message=binding.message(),
         stored=records.without_permit(prepared.stored),
         states=states,
-        decision_id=denial,
         now=now,
+    )
+    return _Refused(
+        prepared=prepared,
+        decision=decision,
+        kept=records.refused(prepared.stored, prepared.ask, prepared.bound, readings),
+        meter=prepared.bound[states.index(binding)].meter,
+        binding=binding.binding(),
     )
 
 
-def _record(
-    prepared: Prepared,
-    code: Code,
-    message: str,
-    meter: UUID | None,
-    binding: Mapping[str, Any] | None,
-    kept: Mapping[str, Any],
-    now: datetime,
-) -> UUID:
-    task = prepared.terms.task
+def _recorded(found: Sequence[Decision | _Refused | Exception]) -> list[Decision | Exception]:
+    """Refusals with the ids under which they are recorded: one statement for all that are alike."""
+    alike: defaultdict[tuple[object, ...], list[_Refused]] = defaultdict(list)
+    for each in found:
+        if isinstance(each, _Refused):
+            alike[each.kind()].append(each)
+    ids = {kind: _record(group[0], len(group)) for kind, group in alike.items()}
+    return [
+        replace(each.decision, decision_id=ids[each.kind()]) if isinstance(each, _Refused) else each for each in found
+    ]
+
+
+def _record(refused: _Refused, count: int) -> UUID:
+    prepared, decision, task = refused.prepared, refused.decision, refused.prepared.terms.task
     return ledger.deny(
-        prepared.tenant, code=code, message=message, user_key=prepared.terms.user, feature=task.feature,
-        task=task.code, meter=meter, binding=binding, decision=kept, now=now,
+        prepared.tenant, code=decision.code, message=decision.message, user_key=prepared.terms.user,
+        feature=task.feature, task=task.code, meter=refused.meter, binding=refused.binding, decision=refused.kept,
+        count=count, now=decision.now,
     )  # fmt: skip

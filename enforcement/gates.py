@@ -89,12 +89,16 @@ def _refusing(start: Terms, code: Code, message: str) -> Terms:
 def _missing_from_plan(entitled: Entitlements, task: TaskTerms) -> Refusal | None:
     """Whether the plan lacks the feature, has it disabled, or lacks the task."""
     plan = entitled.plan
-    promise = plan.features.get(task.feature) if plan else None
-    name = plan.code if plan else ""
-    if promise is None or not promise.enabled:
-        return Refusal(code=Code.FEATURE_UNAVAILABLE, message=f"{task.feature} is not in the plan {name}.")
-    if plan is not None and task.code not in plan.tasks:
-        return Refusal(code=Code.TASK_UNAVAILABLE, message=f"{task.code} is not in the plan {name}.")
+    if plan is None:
+        return None
+    enabled = [code for code, promise in plan.features.items() if promise.enabled]
+    if task.feature not in enabled:
+        has = f"It has {', '.join(enabled)}." if enabled else "It has no feature."
+        return Refusal(code=Code.FEATURE_UNAVAILABLE, message=f"{task.feature} is not in the plan {plan.code}. {has}")
+    if task.code not in plan.tasks:
+        tasks = [code for code in entitled.catalogue.tasks_of(task.feature) if code in plan.tasks]
+        has = f"Of {task.feature} it has {', '.join(tasks) or 'no task'}."
+        return Refusal(code=Code.TASK_UNAVAILABLE, message=f"{task.code} is not in the plan {plan.code}. {has}")
     return None
 
 
@@ -160,7 +164,8 @@ def charge(at: Terms, passage: Passage) -> Passage:
     if permit.cost is None:
         limited = charges.money_limits(charged)
         if limited:
-            message = f"What {permit.model_class or at.task.code} costs is not known, and a budget applies."
+            subject = permit.model_class or at.task.code
+            message = f"What {subject} costs is not known, and a budget applies. The operator can enter its price."
             refusal = Refusal(code=Code.PRICE_UNKNOWN, message=message)
             if any(charge.enforced for charge in limited):
                 return Passage(refusal=refusal)

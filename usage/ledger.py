@@ -155,8 +155,8 @@ class End:
 
     `totals` in the order input, cached input, cache write, output, reasoning tokens, API calls, items, web searches
     (which only make a price); None = not said. `cost` in nano-USD where it was priced by model; None = the flat rates
-    of the hold, or where `is_unpriced` the held cost. `facts` go into the log: model, model_class, api_code, latency_ms, error, price,
-    correlation_id, metadata.
+    of the hold, or where `is_unpriced` the held cost. `facts` go into the log: model, model_class, api_code,
+    latency_ms, error, price, correlation_id, metadata.
     """
 
     kind: Ending
@@ -280,6 +280,15 @@ def confirm(tenant: UUID, basis: Basis, *, key: str | None, asked: str, meters: 
     )  # fmt: skip
 
 
+def confirm_batch(tenant: UUID, basis: Basis, asked: Sequence[tuple[str, str]]) -> list[Answer]:
+    """As `confirm` for many keys with their asks' fingerprints, in order. Raises Stale."""
+    return _many(
+        "unnest(%s::text[], %s::text[]) WITH ORDINALITY AS asked(key, print, place), "
+        "LATERAL ledger_confirm(%s, %s::bigint[], %s, %s, asked.key, asked.print, '{}') ORDER BY place",
+        [key for key, _ in asked], [print_ for _, print_ in asked], tenant, *_basis(basis),
+    )  # fmt: skip
+
+
 def end(tenant: UUID | None, basis: Basis, reservation: UUID, ending: End, *, user: str | None = None) -> Answer:
     """Commit, release or report. BOOKED, or REPLAY of the first answer, CONFLICT, ENDED, EXPIRED, GONE, MISSING.
 
@@ -367,8 +376,10 @@ def deny(
     binding: Mapping[str, Any] | None,
     decision: Mapping[str, Any],
     now: datetime,
+    count: int = 1,
 ) -> UUID:
-    """Records a refusal and gives its id. The same to the same user on the same meter share a row a minute.
+    """Records `count` alike refusals and gives their id: the same to the same user on the same meter share a row a
+    minute.
 
     Each looks for a bucket of its own, from a hash on; there are 60 a code and minute, so that a storm cannot fill
     the table. Beyond them the first that came keeps its words, and the count goes on.
@@ -386,17 +397,18 @@ def deny(
                          WHERE o.tenant_id = w.tenant AND o.code = w.code AND o.minute = w.minute AND o.bucket = b
                            AND (o.user_key, o.feature_id, o.task_id, o.meter)
                                IS DISTINCT FROM (w.user_key, w.feature, w.task, w.meter))
-                    ORDER BY n LIMIT 1), %(bucket)s), 1, w.now
+                    ORDER BY n LIMIT 1), %(bucket)s), %(count)s, w.now
           FROM (SELECT %(now)s::timestamptz AS now, %(tenant)s::uuid AS tenant, %(user_key)s::text AS user_key,
                        %(feature)s::text AS feature, %(task)s::text AS task, %(code)s::text AS code,
                        %(meter)s::uuid AS meter, date_trunc('minute', %(now)s::timestamptz) AS minute) AS w
-        ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE SET count = d.count + 1, last_at = EXCLUDED.last_at
+        ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE
+           SET count = d.count + EXCLUDED.count, last_at = EXCLUDED.last_at
         RETURNING id
         """,
         {
             "now": now, "tenant": tenant, "user_key": user_key, "feature": feature, "task": task, "code": code,
             "meter": meter, "message": message, "binding": None if binding is None else _json(binding),
-            "decision": _json(decision), "bucket": bucket,
+            "decision": _json(decision), "bucket": bucket, "count": count,
         },
     )  # fmt: skip
     denial: UUID = rows[0][0]

@@ -1,11 +1,15 @@
 """The batch forms: in order, and each item by itself."""
 
+from collections import Counter
 from uuid import uuid4
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.cast import Company
 from tests.enforcement.api import Api, body_of
 from tests.enforcement.rules import limit
-from usage.models import UsageMeter, UsageReservation
+from usage.models import Denial, UsageMeter, UsageReservation
 
 
 def test_items_are_decided_in_order_against_running_sums(api: Api, acme: Company) -> None:
@@ -38,6 +42,20 @@ def test_an_item_fails_alone(api: Api, acme: Company, rival: Company) -> None:
         "OK", "IDEMPOTENCY_KEY_MISSING", "INVALID", "NOT_FOUND", "INVALID", "OK", "FEATURE_UNAVAILABLE",
         "TENANT_UNRESOLVED",
     ]  # fmt: skip
+
+
+def test_alike_refusals_are_recorded_together(api: Api, acme: Company) -> None:
+    """Five hundred refusals are a few statements, with and without meters, and each is counted."""
+    limit(acme.tenant, "DAILY_QUOTA", 0, feature_id="PRIOR_ART_SEARCH")
+    tasks = [*["PATENT_OPEN"] * 250, *["EMBED"] * 250]
+    items = [body_of("ACME", task, idempotency_key=str(uuid4())) for task in tasks]
+    api.check("ACME", "PATENT_OPEN")
+    with CaptureQueriesContext(connection) as made:
+        answers = [each["body"] for each in api.post("/enforce/batch", {"items": items}).json()["results"]]
+    assert [each["code"] for each in answers] == [*["DAILY_QUOTA_EXCEEDED"] * 250, *["FEATURE_UNAVAILABLE"] * 250]
+    assert len(made) == 4
+    counts = Denial.objects.filter(tenant=acme.tenant).values_list("id", "count")
+    assert {str(id_): count for id_, count in counts} == Counter(each["decision_id"] for each in answers)
 
 
 def test_the_same_key_twice_is_a_replay_and_with_another_body_a_conflict(api: Api, acme: Company) -> None:
