@@ -37,7 +37,7 @@ def permitted(at: Terms, passage: Passage, permit: Shape, bound: Sequence[BoundC
         ],
         "estimated_cost": None if permit.cost is None else pricing.usd(permit.cost),
         "hold": _hold(permit),
-        "would_deny": [refusal.code for refusal in passage.found],
+        **({"would_deny": [refusal.code for refusal in passage.found]} if passage.found else {}),
         "limits": limits_of(bound),
         **_overage(bound),
     }

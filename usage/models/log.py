@@ -89,6 +89,12 @@ class UsageLog(models.Model):
             models.Index(
                 fields=["tenant", "refers_to"], condition=Q(refers_to__isnull=False), name="usage_log_tenant_refers_to"
             ),
+            # what gates that are only observed let through
+            models.Index(
+                fields=["id"],
+                condition=Q(decision__has_key="over") | Q(decision__has_key="would_deny"),
+                name="usage_log_watched",
+            ),
             # roll-ups read what committed below a snapshot's xmin
             models.Index(fields=["transaction_id"], name="usage_log_transaction"),
         ]
