@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -55,7 +54,7 @@ def of(
             "model": model.model_id,
             "valid_from": valid_from.isoformat(),
             "above_input_tokens": tier.above_input_tokens,
-            "rates": {kind: rate for kind, rate in asdict(tier.rates).items() if rate is not None},
+            "rates": {kind: rate for kind in pricing.KINDS if (rate := getattr(tier.rates, kind)) is not None},
         }
         | ({} if tier.rates.call is None else {"api_calls": api_calls})
         | uncounted(cache_write_1h_tokens=cache_write_1h_tokens, web_searches=web_searches, is_batch=is_batch),

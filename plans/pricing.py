@@ -289,6 +289,7 @@ def _rest(whole: int, part: int) -> int:
     return rest
 
 
+@lru_cache(maxsize=4096)
 def resolved(rates: Rates) -> Rates:
     """The rates with every one written that another stands in for."""
     written = rates.input if rates.cache_write is None else rates.cache_write

@@ -19,7 +19,7 @@ from usage.ledger import End, Ending, Outcome
 from usage.models import Certainty, LogStatus, UsageLog
 from usage.queries import first_id_at
 
-PAGE = 2_000
+PAGE = 5_000
 """Rows of the log in one statement."""
 # A row is made when usage is booked: at most 5 minutes before it occurred (a clock ahead of ours), and 42 days after
 # (a reservation lives for 7 days, and usage may be booked for 35 days after that).
@@ -28,6 +28,9 @@ _TOKENS = (
     "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
 )  # fmt: skip
 _NUMBERS = (*_TOKENS, "api_calls", "cost")
+_COLUMNS = (
+    "id", "occurred_at", "model", "api_code", "model_class_id", "attempt", "reservation_id", "price", *_NUMBERS,
+)  # fmt: skip
 _ENDED = (LogStatus.COMPLETED, LogStatus.FAILED)
 
 
@@ -79,26 +82,22 @@ def pages(tenant: UUID, since: datetime, until: datetime, catalogue: Catalogue) 
     """What of the calls that occurred in [since, until) costs something else by the catalogue's prices of then.
 
     Calls that named no model, or no counts, were not priced by a model and are passed over, as API tasks are. Each
-    page is one short statement by key, and two more where calls have reports or corrections.
+    page is a few short statements by key.
     """
     first, last = since - _EARLIEST, until + _LATEST
     after, end = first_id_at(first), first_id_at(last)
-    log = UsageLog.objects.for_tenant(tenant)
-    while True:
-        rows = list(
-            log.filter(id__gt=after, id__lt=end)
-            .order_by("id")
-            .values(
-                "id", "status", "certainty", "occurred_at", "model", "api_code", "model_class_id", "task_id", "attempt",
-                "reservation_id", "price", *_NUMBERS,
-            )[:PAGE]
-        )  # fmt: skip
-        if not rows:
-            return
-        after = rows[-1]["id"]
-        at = datetime.fromtimestamp((after.int >> 80) / 1000, tz=since.tzinfo)
-        looked = [row for row in rows if since <= row["occurred_at"] < until and _is_priced_by_model(row, catalogue)]
-        yield _page(tenant, looked, catalogue, min(1.0, (at - first) / (last - first)))
+    tasks = [task.code for task in catalogue.tasks.values() if task.kind == TaskKind.LLM]
+    while after < end:
+        rows = UsageLog.objects.for_tenant(tenant).filter(id__gt=after).order_by("id")
+        # The last row of the page, so that however few rows match no statement reads more than a page.
+        through = rows.filter(id__lt=end).values_list("id", flat=True)[PAGE - 1 : PAGE].first() or end
+        named = rows.filter(
+            id__lte=through, status__in=_ENDED, occurred_at__gte=since, occurred_at__lt=until, task__in=tasks,
+            model__isnull=False,
+        ).exclude(certainty=Certainty.UNKNOWN)  # fmt: skip
+        reached = datetime.fromtimestamp((through.int >> 80) / 1000, tz=since.tzinfo)
+        yield _page(tenant, list(named.values(*_COLUMNS)), catalogue, (reached - first) / (last - first))
+        after = through
 
 
 def book(tenant: UUID, repricing: Repricing) -> bool:
@@ -133,17 +132,6 @@ def look(
     return summary
 
 
-def _is_priced_by_model(row: Mapping[str, Any], catalogue: Catalogue) -> bool:
-    task = catalogue.tasks.get(row["task_id"])
-    return (
-        row["status"] in _ENDED
-        and row["model"] is not None
-        and row["certainty"] != Certainty.UNKNOWN
-        and task is not None
-        and task.kind == TaskKind.LLM
-    )
-
-
 def _page(tenant: UUID, rows: Sequence[Mapping[str, Any]], catalogue: Catalogue, reached: float) -> Page:
     corrections = _sums(
         UsageLog.objects.for_tenant(tenant).filter(refers_to__in=[row["id"] for row in rows]), "refers_to"
@@ -151,9 +139,8 @@ def _page(tenant: UUID, rows: Sequence[Mapping[str, Any]], catalogue: Catalogue,
     reports = _reports(tenant, rows)
     differing, unpriced = [], defaultdict[str, int](int)
     for row in rows:
-        booked = {name: row[name] or 0 for name in _NUMBERS}
-        own = {name: booked[name] + corrections.get(row["id"], {}).get(name, 0) for name in _NUMBERS}
-        total = {name: own[name] + reports.get(row["id"], {}).get(name, 0) for name in _NUMBERS}
+        own = _plus(row, corrections.get(row["id"]))
+        total = _plus(own, reports.get(row["id"]))
         priced = _priced(row, total, catalogue)
         if priced is None:
             unpriced[row["model"]] += 1
@@ -198,6 +185,10 @@ def _reports(tenant: UUID, rows: Sequence[Mapping[str, Any]]) -> dict[UUID, dict
             for name in _NUMBERS:
                 before[row["id"]][name] += each[name] or 0
     return before
+
+
+def _plus(numbers: Mapping[str, Any], more: Mapping[str, int] | None) -> dict[str, int]:
+    return {name: (numbers[name] or 0) + (more[name] if more else 0) for name in _NUMBERS}
 
 
 def _sums(rows: Any, key: str) -> dict[UUID, dict[str, int]]:  # noqa: ANN401 - a query of the log
