@@ -190,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "usage.tasks.estimate_holds",
         "schedule": crontab(hour="4", minute="0"),
     },
+    "sweep-simulations": {"task": "enforcement.tasks.sweep_simulations", "schedule": 60.0},
 }
 
 # --- API ----------------------------------------------------------------------
