@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enforcement import events, reads, schema, views
+from enforcement import events, reads, schema, simulations, views
 
 urlpatterns = [
     path("enforce", views.EnforceView.as_view(), name="enforce"),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("reservations/<uuid:reservation_id>/report", views.ReportView.as_view(), name="report"),
     path("reservations/<uuid:reservation_id>", reads.ReservationView.as_view(), name="reservation"),
     path("decisions/<uuid:decision_id>", reads.DecisionView.as_view(), name="decision"),
+    path("plans/simulate", simulations.SimulateView.as_view(), name="simulate"),
+    path("plans/simulations/<uuid:simulation_id>", simulations.SimulationView.as_view(), name="simulation"),
     path("entitlements", reads.EntitlementsView.as_view(), name="entitlements"),
     path("usage/meters", reads.MetersView.as_view(), name="usage-meters"),
 ]

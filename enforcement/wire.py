@@ -22,7 +22,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 Key = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+(?![\s\S])")]
 Message = Annotated[str, Meta(max_length=100_000, pattern=r"^[^\x00]*$")]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
+Limit = Annotated[int, Meta(ge=0, le=10**18)]
 Ttl = Annotated[int, Meta(ge=1, le=86_400)]
+
+Changes = Annotated[dict[Name, bool | Limit | Text | None], Meta(max_length=100)]
 
 
 class Estimate(Struct, forbid_unknown_fields=True):
@@ -136,6 +139,27 @@ class EventBody(Struct, forbid_unknown_fields=True):
     error: Message | None = None
     occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
     metadata: dict[Text, Text] | None = None
+
+
+class SimulateBody(Struct, forbid_unknown_fields=True):
+    """POST /plans/simulate. Without a plan the changes are made to each tenant's own."""
+
+    plan: Name | None = None
+    revision: Annotated[int, Meta(ge=1, le=2**31 - 1)] | Literal["draft"] | None = None
+    changes: Annotated[dict[Name, bool | Limit | Text | None], Meta(max_length=100)] = msgspec.field(
+        default_factory=dict
+    )
+    tenant: Name | None = None
+    days: Annotated[int, Meta(ge=1, le=90)] = 30
+    idempotency_key: Key | None = None
+
+    def edits(self) -> list[str]:
+        """The changes as PATH=VALUE; null is unlimited."""
+        words: dict[object, str] = {None: "unlimited", True: "yes", False: "no"}
+        return [
+            f"{path}={words[value] if value is None or isinstance(value, bool) else value}"
+            for path, value in self.changes.items()
+        ]
 
 
 class Batch(Struct, forbid_unknown_fields=True):

@@ -79,6 +79,10 @@ _EVENT = {
     "id": "job-17", "source": "nightly", "tenant": "ACME", "user": "u-17", "task": "LLM2_DRAFT",
     "usage": {"input_tokens": 1180, "output_tokens": 2950}, "model": "gpt-4o",
 }  # fmt: skip
+_TRIAL = {
+    "plan": "PRO", "revision": "draft", "changes": {"PATENT_DRAFTING.daily_quota": 400000, "MAX_TOKENS_OUT": 2000},
+    "tenant": None, "days": 30,
+}  # fmt: skip
 CLOUD_EVENT = {
     "specversion": "1.0", "id": "job-17", "source": "nightly", "type": "com.example.usage",
     "data": {"tenant": "ACME", "task": "LLM2_DRAFT", "usage": {"input_tokens": 1180}},
@@ -106,5 +110,6 @@ EXAMPLES: dict[str, Iterable[OpenApiExample]] = {
     "release": [_sent("Nothing was used", {"reason": "The user went away."})],
     "extend": [_sent("Five minutes more", {"ttl_seconds": 300})],
     "commit_batch": [_sent("One commit", {"items": [_COMMIT | {"reservation_id": _RESERVATION}]})],
+    "simulate": [_sent("A draft, edited", _TRIAL)],
     "usage_events": [_sent("One event", _EVENT)],
 }

@@ -11,7 +11,7 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 
-from enforcement import events, reads, views
+from enforcement import events, reads, simulations, views
 from enforcement.answers import (
     Committed,
     Decision,
@@ -28,7 +28,8 @@ from enforcement.quotas import EntitlementsNow
 from enforcement.schema import parameters
 from enforcement.schema.components import Schema, batch, items, ref, results
 from enforcement.schema.examples import CLOUD_EVENT, EXAMPLES
-from enforcement.wire import CommitBody, EnforceBody, EventBody, ExtendBody, ReleaseBody
+from enforcement.simulation.answers import SimulationNow
+from enforcement.wire import CommitBody, EnforceBody, EventBody, ExtendBody, ReleaseBody, SimulateBody
 from tenants.views import CallerView
 from usage import views as usage_views
 from usage.answers import DenialEntry, LogEntry, Page, Summary
@@ -76,10 +77,11 @@ class Operation:
     body: Mapping[str, Schema] | None = None
     parameters: Sequence[OpenApiParameter] = ()
     problems: Sequence[int] = ()
+    status: int = 200
 
     def describe(self) -> None:
         """Tells drf-spectacular."""
-        responses: dict[Any, Any] = {200: OpenApiResponse(self.answer, description=self.summary)}
+        responses: dict[Any, Any] = {self.status: OpenApiResponse(self.answer, description=self.summary)}
         for status in sorted({*_ALWAYS, *self.problems, *(_SENT if self.body else ())}):
             responses[status, "application/problem+json"] = OpenApiResponse(ref(Problem), description=_PROBLEMS[status])
         extend_schema_view(
@@ -172,6 +174,15 @@ OPERATIONS = [
     Operation(
         view=usage_views.SummaryView, method="get", id="usage_summary", tag="Usage", summary="Sums of the log",
         answer=ref(Summary), problems=(404,), parameters=parameters.SUMMARY,
+    ),
+    Operation(
+        view=simulations.SimulateView, method="post", id="simulate", tag="Plans", summary="Try a plan on past calls",
+        body=_json(ref(SimulateBody)), answer=ref(SimulationNow), problems=(404, 409), status=202,
+        parameters=parameters.SIMULATE,
+    ),
+    Operation(
+        view=simulations.SimulationView, method="get", id="simulation", tag="Plans", summary="What a trial found",
+        answer=ref(SimulationNow), problems=(404,),
     ),
     Operation(
         view=usage_views.DenialsView, method="get", id="denials", tag="Reads", summary="The refusals",

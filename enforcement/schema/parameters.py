@@ -36,8 +36,8 @@ def _query(
     return OpenApiParameter(name, kind or schema, OpenApiParameter.QUERY, required=required, description=text)
 
 
-def _answered(name: str, text: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, response=[200])
+def _answered(name: str, text: str, status: int = 200) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, response=[status])
 
 
 REQUEST = [
@@ -49,6 +49,11 @@ IDEMPOTENCY_KEY = _header(
     "twice. It may stand in the body instead.", longest=128,
 )  # fmt: skip
 REPLAYED = _answered("Idempotent-Replayed", "“true” where the answer was given before.")
+SIMULATE = [
+    _header("Idempotency-Key", "Repeated with the same body it names the same simulation.", longest=128),
+    _answered("Location", "Where it stands.", 202),
+    _answered("Idempotent-Replayed", "“true” where it was asked for before.", 202),
+]
 RATE_LIMITS = [
     _answered("RateLimit-Policy", "IETF draft: the tightest quota, its limit (q) and seconds (w)."),
     _answered("RateLimit", "IETF draft: what is left of it (r), and the seconds until it resets (t)."),
