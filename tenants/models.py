@@ -313,8 +313,8 @@ class ATITokenQuerySet(models.QuerySet["ATIToken"]):
         return self.filter(tenant=tenant)
 
     def holding(self, plan: "Plan") -> Self:
-        """The root tokens whose plan or next plan this is, with what their plan's dates are read with."""
-        return self.filter(Q(plan=plan) | Q(next_plan=plan)).select_related("tenant", "plan", "next_plan")
+        """The root tokens whose plan or next plan this is."""
+        return self.filter(Q(plan=plan) | Q(next_plan=plan))
 
     def with_plan_tier(self) -> Self:
         """What `plan_tier` reads, without a query per row."""

@@ -1,12 +1,12 @@
 """The whole check of a draft: what it promises, what it is based on, and the tenants it would be given to."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from plans import entitlements, promises
 from plans.models import Plan, PlanStatus, PolicyRule, RuleScope
@@ -24,9 +24,8 @@ def contradictions(draft: Plan, *, now: datetime) -> tuple[Contradiction, ...]:
     """Everything that a draft, or an exception of a tenant it would be given to, says against it; errors first."""
     entitled, plan = _as_if(draft, now)
     own = [*_based_on(draft), *_changes(draft), *coverage.check(entitled, plan), *limits.check(entitled, plan)]
-    holders = _holders(draft)
-    found = [*own, *_seats(draft, holders), *_foreign_users(holders, now)]
-    found += _exceptions(entitled, plan, holders, now, {each.text for each in own})
+    found = [*own, *_seats(draft), *_foreign_users(draft, now)]
+    found += _exceptions(draft, entitled, plan, now, {each.text for each in own})
     return tuple(sorted(found, key=lambda each: not each.is_error))
 
 
@@ -34,7 +33,7 @@ def errors(draft: Plan, *, now: datetime) -> tuple[Contradiction, ...]:
     """Those that refuse its publication, without looking at every tenant's own numbers."""
     entitled, plan = _as_if(draft, now)
     found = [*_based_on(draft), *coverage.check(entitled, plan), *limits.check(entitled, plan)]
-    found += _foreign_users(_holders(draft), now)
+    found += _foreign_users(draft, now)
     return tuple(each for each in found if each.is_error)
 
 
@@ -45,8 +44,17 @@ def _as_if(draft: Plan, now: datetime) -> tuple[Entitlements, PlanTerms]:
     return trial.entitled(catalogue, plan, now), plan
 
 
-def _holders(draft: Plan) -> list[ATIToken]:
-    return list(ATIToken.objects.holding(draft.predecessor)) if draft.predecessor is not None else []
+def _tenants(draft: Plan) -> QuerySet[Tenant]:
+    """Those who hold the revision that the draft takes the place of."""
+    if draft.predecessor is None:
+        return Tenant.objects.none()
+    return Tenant.objects.filter(pk__in=ATIToken.objects.holding(draft.predecessor).values("tenant"))
+
+
+def _rules(draft: Plan, now: datetime) -> QuerySet[PolicyRule]:
+    """The exceptions of these tenants that hold now."""
+    in_time = Q(ends_at=None) | Q(ends_at__gt=now)
+    return PolicyRule.objects.filter(in_time, tenant__in=_tenants(draft)).select_related("tenant")
 
 
 def _based_on(draft: Plan) -> Iterator[Contradiction]:
@@ -69,56 +77,47 @@ def _changes(draft: Plan) -> Iterator[Contradiction]:
             yield warning(Kind.TEN_TIMES, f"{each}: {each.factor:,} times. Is the number of zeros right?")
 
 
-def _seats(draft: Plan, holders: list[ATIToken]) -> Iterator[Contradiction]:
+def _seats(draft: Plan) -> Iterator[Contradiction]:
     """Nobody is put out, but nobody joins until there is room again."""
     if draft.max_seats is None:
         return
     people = Count("users", filter=Q(users__status=UserStatus.ACTIVE))
-    tenants = Tenant.objects.filter(pk__in=[root.tenant_id for root in holders]).annotate(people=people)
+    tenants = _tenants(draft).annotate(people=people)
     rows = tenants.filter(people__gt=draft.max_seats).order_by("ati_id").values_list("ati_id", "people")
     full = [f"{ati_id} ({count:,})" for ati_id, count in rows]
     if full:
         yield warning(Kind.SEATS_TAKEN, f"max_seats {draft.max_seats:,}: more people are in {_some(full)}.")
 
 
-def _foreign_users(holders: list[ATIToken], now: datetime) -> Iterator[Contradiction]:
+def _foreign_users(draft: Plan, now: datetime) -> Iterator[Contradiction]:
     """A user's rule whose user key is the id of a person of another tenant binds nobody."""
-    rules = PolicyRule.objects.filter(_hold(now), scope=RuleScope.USER, tenant__in=[root.tenant_id for root in holders])
-    by_person = {_uuid(rule.user_key): rule for rule in rules.select_related("tenant")}
-    people = User.objects.filter(pk__in=[key for key in by_person if key is not None]).select_related("tenant")
-    for person in people.order_by("email"):
-        rule = by_person[person.pk]
-        if person.tenant_id != rule.tenant_id:
+    rules = list(_rules(draft, now).filter(scope=RuleScope.USER).order_by("tenant__ati_id", "user_key", "key"))
+    people = User.objects.select_related("tenant").in_bulk({key for rule in rules if (key := _uuid(rule.user_key))})
+    for rule in rules:
+        person = people.get(_uuid(rule.user_key))
+        if person is not None and person.tenant_id != rule.tenant_id:
             whose = f"one of {person.tenant}'s people" if person.tenant else "a super admin"
             text = f"{rule.tenant}: its rule {rule.key} is for the user {rule.user_key}, who is {whose}."
             yield Contradiction(Kind.FOREIGN_USER, text)
 
 
 def _exceptions(
-    entitled: Entitlements, plan: PlanTerms, holders: list[ATIToken], now: datetime, own: set[str]
+    draft: Plan, entitled: Entitlements, plan: PlanTerms, now: datetime, own: set[str]
 ) -> Iterator[Contradiction]:
     """What the exceptions of a tenant make of the plan: without effect, or in the way of its numbers."""
-    rules: defaultdict[UUID, list[PolicyRule]] = defaultdict(list)
-    tenants = {root.tenant_id: root.tenant for root in holders}
-    for rule in PolicyRule.objects.filter(_hold(now), tenant__in=tenants).order_by("key"):
-        rules[rule.tenant_id].append(rule)  # type: ignore[index]  # the filter leaves none without
     on = {task.code for task in coverage.usable(entitled, plan)}
     on |= {code for code, promise in plan.features.items() if promise.enabled}
-    for tenant_id in sorted(rules, key=lambda each: tenants[each].ati_id):
-        name = tenants[tenant_id].ati_id
-        for rule in rules[tenant_id]:
+    for name, group in groupby(_rules(draft, now).order_by("tenant__ati_id", "key"), lambda rule: str(rule.tenant)):
+        rules = list(group)
+        for rule in rules:
             target = rule.task_id or rule.feature_id
             if target is not None and target not in on:
                 text = f"{name}: its rule {rule.key}@{target} has no effect, {target} is not in the plan."
                 yield warning(Kind.EXCEPTION_WITHOUT_EFFECT, text)
-        terms = replace(trial.NOBODY, rules=entitlements.rules_by_key(rules[tenant_id]))
+        terms = replace(trial.NOBODY, rules=entitlements.rules_by_key(rules))
         for each in limits.check(replace(entitled, tenant=terms), plan):
             if each.text not in own:
                 yield warning(each.kind, f"{name}: by its own exceptions {each.text}")
-
-
-def _hold(now: datetime) -> Q:
-    return Q(ends_at=None) | Q(ends_at__gt=now)
 
 
 def _uuid(text: str | None) -> UUID | None:

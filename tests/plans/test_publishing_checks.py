@@ -268,6 +268,7 @@ def test_a_rule_for_a_user_of_another_tenant_refuses_the_publication(
 ) -> None:
     own = limit(acme.tenant, "MAX_TOKENS_OUT", 5, user_key=str(acme.owner.user.pk))
     limit(acme.tenant, "MAX_TOKENS_OUT", 5, user_key="u-17")
+    limit(rival.tenant, "MAX_TOKENS_OUT", 5, user_key=str(rival.owner.user.pk))
     assert Kind.FOREIGN_USER not in found(draft)
     PolicyRule.objects.filter(pk=own.pk).update(user_key=str(rival.owner.user.pk))
     named = found(draft)[Kind.FOREIGN_USER]
