@@ -243,6 +243,7 @@ UNFOLD = {
     "SITE_HEADER": "Metering",
     "SITE_SUBHEADER": "Times are UTC",
     "SITE_URL": None,  # there is no other site to go back to
+    "DASHBOARD_CALLBACK": "metering_site.console.home",
 }
 
 # --- Security -----------------------------------------------------------------

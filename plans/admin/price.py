@@ -1,8 +1,12 @@
 """The models behind each class, and what they cost."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 
 from plans.models import LLMModel, ModelPrice, Provider
@@ -49,6 +53,25 @@ class ProviderAdmin(Admin):
         return ["code"] if obj else []
 
 
+class PricedFilter(SimpleListFilter):
+    """Models with, or without, a price of tokens in and out now."""
+
+    title = "price"
+    parameter_name = "priced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - as in Django
+        return [("yes", "Priced"), ("no", "Without a price")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LLMModel]) -> QuerySet[LLMModel]:
+        unpriced = LLMModel.objects.unpriced(timezone.now())
+        match self.value():
+            case "yes":
+                return queryset.exclude(pk__in=unpriced)
+            case "no":
+                return queryset.filter(pk__in=unpriced)
+        return queryset
+
+
 @admin.register(LLMModel)
 class LLMModelAdmin(Admin):
     """Providers' models in the classes they serve. Tenants never see these names."""
@@ -57,7 +80,12 @@ class LLMModelAdmin(Admin):
         "model_id", text("provider_id", "Provider"), text("model_class_id", "Class"), column("priority", "Priority"),
         "is_active", column("price_count", "Prices"),
     ]  # fmt: skip
-    list_filter = ["is_active", ("provider", RelatedDropdownFilter), ("model_class", RelatedDropdownFilter)]
+    list_filter = [
+        "is_active",
+        PricedFilter,
+        ("provider", RelatedDropdownFilter),
+        ("model_class", RelatedDropdownFilter),
+    ]
     search_fields = ["model_id", "provider__code", "model_class__code"]
     autocomplete_fields = ["provider", "model_class"]
     inlines = [PriceInline]

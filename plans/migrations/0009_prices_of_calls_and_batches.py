@@ -124,4 +124,10 @@ class Migration(migrations.Migration):
                 fields=("model", "unit", "is_batch", "above_input_tokens", "valid_from"), name="plans_modelprice_once"
             ),
         ),
+        migrations.RunSQL(
+            migrations.RunSQL.noop,
+            # Going back, what the older table cannot say is dropped.
+            "DELETE FROM plans_modelprice WHERE is_batch"
+            " OR unit IN ('CACHE_WRITE_1H', 'REASONING', 'CALL', 'WEB_SEARCH')",
+        ),
     ]

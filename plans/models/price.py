@@ -5,7 +5,7 @@ from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from plans.models.vocabulary import CODE_PATTERN, ModelClass
 from tenants import versions
@@ -52,6 +52,11 @@ class Provider(models.Model):
 class LLMModelQuerySet(models.QuerySet["LLMModel"]):
     def active(self) -> Self:
         return self.filter(is_active=True)
+
+    def unpriced(self, now: datetime) -> Self:
+        """Models that lack the price of a token in or out at `now`: what they cost is not known."""
+        begun = ModelPrice.objects.valid_at(now).filter(model=OuterRef("pk"), is_batch=False, above_input_tokens=0)
+        return self.exclude(Exists(begun.filter(unit=PriceUnit.INPUT)), Exists(begun.filter(unit=PriceUnit.OUTPUT)))
 
 
 class LLMModel(models.Model):

@@ -95,6 +95,12 @@ class UsageLog(models.Model):
                 condition=Q(decision__has_key="over") | Q(decision__has_key="would_deny"),
                 name="usage_log_watched",
             ),
+            # the console's attention to costs that are not sure
+            models.Index(
+                fields=["id"],
+                condition=Q(certainty__in=[Certainty.ESTIMATED, Certainty.UNKNOWN]),
+                name="usage_log_unsure",
+            ),
             # roll-ups read what committed below a snapshot's xmin
             models.Index(fields=["transaction_id"], name="usage_log_transaction"),
         ]

@@ -1,0 +1,67 @@
+"""The console's home: what an operator should do something about."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from plans.models import LLMModel
+from tenants.admin.figures import number
+from usage import attention
+from usage.attention import MOST
+
+_DAYS = 7
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One thing to do something about: how many of what, what to do, and where to see them."""
+
+    count: str
+    what: str
+    todo: str
+    link: str
+
+
+def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the home page shows beside the models."""
+    return context | {"attention": lines(timezone.now())}
+
+
+def lines(now: datetime) -> list[Line]:
+    """What there is to do, the most pressing first. Each is a short question to the database."""
+    found = []
+    unpriced = [str(model) for model in LLMModel.objects.active().unpriced(now)]
+    if unpriced:
+        todo = (
+            f"Under a budget their class is refused. Enter prices, or run manage.py prices update: {_named(unpriced)}."
+        )
+        link = f"{reverse('admin:plans_llmmodel_changelist')}?is_active__exact=1&priced=no"
+        found.append(Line(count=number(len(unpriced)), what="active models without a price", todo=todo, link=link))
+    unsure = attention.unsure_calls(now - timedelta(days=_DAYS))
+    if unsure.calls:
+        models = f" Models they named: {_named(unsure.models)}." if unsure.models else ""
+        todo = f"No price, or no counts were sent. Once prices are entered, manage.py reprice corrects them.{models}"
+        link = f"{reverse('admin:usage_usagelog_changelist')}?when=7d&certainty__in={','.join(attention.UNSURE)}"
+        what = f"calls of the last {_DAYS} days whose cost is not sure"
+        found.append(Line(count=_bounded(unsure.calls), what=what, todo=todo, link=link))
+    stray = attention.stray_rows()
+    if stray:
+        todo = "They count, but the partition of their month cannot be made until they are moved out."
+        link = f"{reverse('admin:usage_usagelog_changelist')}?when=any"
+        what = "rows of the log in its default partition"
+        found.append(Line(count=_bounded(stray), what=what, todo=todo, link=link))
+    return found
+
+
+def _bounded(count: int) -> str:
+    return f"{MOST:,} or more" if count >= MOST else number(count)
+
+
+def _named(names: list[str] | tuple[str, ...]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
