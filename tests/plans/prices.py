@@ -33,6 +33,22 @@ def price_lists(draw: st.DrawFn) -> PriceList:
 
 
 @st.composite
+def full_price_lists(draw: st.DrawFn) -> PriceList:
+    """Lists with prices of everything, of batched calls too."""
+    of_calls = optional | st.integers(0, 10**14)
+    draw_rates = st.builds(
+        Rates, input=rates, output=rates, cached_input=optional, cache_write=optional, cache_write_1h=optional,
+        reasoning=optional, call=of_calls, web_search=rates | st.integers(0, 10**14),
+    )  # fmt: skip
+
+    def tiered(batch: PriceList | None) -> PriceList:
+        starts = sorted(draw(st.lists(st.integers(1, 2_000), max_size=2, unique=True)))
+        return PriceList(draw(draw_rates), tuple(Tier(start, draw(draw_rates)) for start in starts), batch)
+
+    return tiered(tiered(None) if draw(st.booleans()) else None)
+
+
+@st.composite
 def splits(draw: st.DrawFn, most: int = 3_000) -> dict[str, int]:
     total = draw(st.integers(0, most))
     cached = draw(st.integers(0, total))

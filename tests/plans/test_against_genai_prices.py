@@ -1,7 +1,7 @@
 """What a call costs here is what genai-prices' own calculator says."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
@@ -115,10 +115,8 @@ def test_two_hundred_models_cost_what_the_package_says_to_the_nano_dollar() -> N
         if is_in_whole_nanos(sample):
             assert ours == said, sample
             exact += 1
-        # Eight lines are rounded here, each by half a nano-USD at most; the package rounds none.
-        assert abs(ours - said) < 4, sample
-        rounded = int(said.quantize(Decimal(1), ROUND_HALF_EVEN))
-        assert abs(ours - rounded) <= 3, sample
+        # Up to eight lines are rounded here, each by half a nano-USD at most, and the package rounds none.
+        assert abs(ours - said) < 1, sample
     assert exact > SAMPLES * 0.8
 
 

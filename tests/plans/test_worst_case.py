@@ -19,7 +19,7 @@ from plans.pricing import (
     flat_rates,
     worst_case_nano_usd,
 )
-from tests.plans.prices import EMBEDDING, GPT_4O, SONNET, UNPRICED, USD, cost, price_lists, splits
+from tests.plans.prices import EMBEDDING, GPT_4O, SONNET, UNPRICED, USD, cost, full_price_lists, price_lists, splits
 
 
 @st.composite
@@ -51,6 +51,31 @@ def test_no_use_within_a_permit_costs_more_than_its_hold(
     for prices in models:
         assert cost_nano_usd(prices, **split) <= hold
     assert flat_cost(flat_rates(models, input_tokens), **split) <= hold
+
+
+@given(
+    st.lists(full_price_lists(), min_size=1, max_size=3),
+    st.integers(0, 3_000) | st.integers(0, 5),
+    st.integers(0, 3_000) | st.integers(0, 5),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.data(),
+)
+def test_no_kind_of_use_within_a_permit_costs_more_than_its_hold(
+    models: list[PriceList], input_tokens: int, output_tokens: int, calls: int, searches: int, data: st.DataObject
+) -> None:
+    """Defect 36: however long the cache, however much was reasoning, batched or not, searched or not."""
+    hold = worst_case_nano_usd(models, input_tokens, output_tokens, api_calls=calls, web_searches=searches)
+    split = data.draw(within(input_tokens, output_tokens))
+    made = {"api_calls": data.draw(st.integers(0, calls)), "web_searches": data.draw(st.integers(0, searches))}
+    parts = {
+        "cache_write_1h_tokens": data.draw(st.integers(0, split["cache_write_tokens"])),
+        "reasoning_tokens": data.draw(st.integers(0, split["output_tokens"])),
+    }
+    for prices in models:
+        assert cost_nano_usd(prices, **split, **made, **parts) <= hold
+        assert cost_nano_usd(prices.batched(), **split, **made, **parts) <= hold
+    assert flat_cost(flat_rates(models, input_tokens), **split, **made) <= hold
 
 
 def test_the_hold_covers_three_input_lines_that_all_round_up() -> None:
