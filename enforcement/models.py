@@ -35,13 +35,14 @@ class Simulation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     plan = models.ForeignKey(
-        Plan, on_delete=models.CASCADE, null=True, related_name="+", help_text="Empty = each tenant's own plan."
-    )
+        Plan, on_delete=models.CASCADE, null=True, blank=True, related_name="+",
+        help_text="Empty = each tenant's own plan.",
+    )  # fmt: skip
     changes = ArrayField(
         models.CharField(max_length=400), default=list, help_text="What is changed in it first, as PATH=VALUE."
     )
     tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, null=True, related_name="+",
+        Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="+",
         help_text="Empty = all who hold the plan, or everybody where none is named.",
     )  # fmt: skip
     days = models.PositiveSmallIntegerField(help_text="How many days back.")

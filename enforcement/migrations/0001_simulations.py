@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 (
                     "plan",
                     models.ForeignKey(
+                        blank=True,
                         help_text="Empty = each tenant's own plan.",
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,
@@ -62,6 +63,7 @@ class Migration(migrations.Migration):
                 (
                     "tenant",
                     models.ForeignKey(
+                        blank=True,
                         help_text="Empty = all who hold the plan, or everybody where none is named.",
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,

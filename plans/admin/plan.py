@@ -7,7 +7,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
 from plans import publishing
@@ -23,7 +24,7 @@ from tenants.admin.unfolded import display as labelled
 from tenants.models import TenantPlan
 
 _STATUS_COLOURS = {"Draft": "info", "Active": "success", "Deprecated": "warning"}
-_OFFERED = {PlanStatus.DRAFT: ("publish",), PlanStatus.ACTIVE: ("make_draft", "roll_back")}
+_OFFERED = {PlanStatus.DRAFT: ("publish", "simulate"), PlanStatus.ACTIVE: ("make_draft", "roll_back")}
 
 
 class PublishForm(forms.Form):
@@ -73,7 +74,7 @@ class PlanAdmin(Admin):
     list_filter = ["status"]
     search_fields = ["code", "name"]
     date_hierarchy = "created_at"
-    actions_detail = ["publish", "make_draft", "roll_back"]
+    actions_detail = ["publish", "simulate", "make_draft", "roll_back"]
     readonly_fields = ["revision", "status", "based_on", "simulated_at", "created_at"]
     inlines = [PlanFeatureInline, PlanTaskInline, PlanRuleInline]
     fieldsets = [
@@ -165,6 +166,11 @@ class PlanAdmin(Admin):
                 if group.is_left:
                     messages.warning(request, str(group))
         return self.back_to(object_id)
+
+    @action(description="Simulate", permissions=["change"], icon="query_stats")
+    def simulate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Simulations are above plans: their page is known by its name alone."""
+        return HttpResponseRedirect(f"{reverse('admin:enforcement_simulation_add')}?plan={object_id}")
 
     @action(description="Make a draft", permissions=["change"], icon="edit_document")
     def make_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:

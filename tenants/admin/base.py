@@ -222,7 +222,7 @@ class Admin(FigureFields, ModelAdmin):
 class ReadOnlyAdmin(Admin):
     """Pages to look at; nothing can be added, changed or deleted."""
 
-    change_form_outer_before_template = None
+    change_form_outer_before_template: str | None = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
