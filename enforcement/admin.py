@@ -8,13 +8,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from enforcement.models import Simulation, SimulationStatus
 from enforcement.simulation import jobs, trials
 from enforcement.simulation.trials import NothingToTry
 from plans.models import Plan, PlanStatus
 from tenants.admin.base import ReadOnlyAdmin, WordedForm
+from tenants.admin.figures import column
 from tenants.admin.refusals import SENTENCES, Refusal
 from tenants.admin.unfolded import display as labelled
 from usage.admin.base import table
@@ -24,12 +25,16 @@ SENTENCES["enforcement_simulation_something_to_try"] = Refusal(
 )
 SENTENCES["enforcement_simulation_days"] = Refusal("From 1 to 90 days.", "days")
 _COLOURS = {"Waiting": "info", "Running": "info", "Done": "success", "Failed": "danger"}
+_LISTED = 20
 
 
 class SimulationForm(WordedForm):
     """What to try, and on whom."""
 
-    days = forms.IntegerField(initial=30, min_value=1, max_value=90, help_text="How many days back, 1 to 90.")
+    days = forms.IntegerField(
+        initial=30, min_value=1, max_value=90, widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How many days back, 1 to 90.",
+    )  # fmt: skip
     changes = forms.CharField(
         required=False,
         widget=UnfoldAdminTextareaWidget,
@@ -79,7 +84,8 @@ class SimulationAdmin(ReadOnlyAdmin):
             "What was tried",
             {
                 "fields": [
-                    "plan", "tenant", "days", "shown_changes", "shown_status", "operations", "asked_by", "created_at",
+                    "plan", "tenant", "days", "shown_changes", "shown_status", column("operations", "Operations read"),
+                    "asked_by", "created_at",
                     "finished_at",
                 ]
             },
@@ -153,14 +159,14 @@ class SimulationAdmin(ReadOnlyAdmin):
     def tenants(self, row: Simulation) -> SafeString | str:
         rows: list[list[object]] = [
             [
-                each["tenant"], f"{each['requests']:,}", f"{each['newly_refused']['requests']:,}",
+                each["tenant"], f"{each['newly_refused']['requests']:,} of {each['requests']:,}",
                 each["newly_refused"]["cost"], _instant(each["newly_refused"]["first_at"]),
                 ", ".join(by["code"] for by in each["newly_refused"]["by"]),
             ]
-            for each in row.result["tenants"]
+            for each in row.result["tenants"][:_LISTED]
             if each["newly_refused"]["requests"]
         ]  # fmt: skip
-        headers = ["Tenant", "Calls", "Newly refused", "Cost (USD)", "First (UTC)", "By"]
+        headers = ["Tenant", "Newly refused", "Cost (USD)", "First (UTC)", "By"]
         return table(headers, rows) if rows else "nobody"
 
     @admin.display(description="Permitted with less, or another class")
@@ -180,5 +186,5 @@ def _counted(found: Sequence[Mapping[str, Any]], name: str, header: str) -> Safe
 
 
 def _instant(text: str | None) -> str:
-    """A stored instant as people read it."""
-    return "–" if text is None else text.replace("T", " ").removesuffix(":00Z").removesuffix("Z")
+    """A stored instant as people read it, to the minute."""
+    return "–" if text is None else text.replace("T", " ")[:16]

@@ -139,13 +139,15 @@ def carry_out(simulation: UUID) -> None:
         )
         raise
     else:
-        _end(row, status=SimulationStatus.DONE, result=result, progress=1)
+        _end(row, status=SimulationStatus.DONE, result=result, progress=1, operations=row.operations)
 
 
 def _result(row: Simulation, now: datetime) -> dict[str, Any]:
     trial = Trial(plan=row.plan, changes=row.changes)
     tenants = trials.whom(row.plan, row.tenant_id)
-    report = runs.run(trial, tenants, now=now, days=row.days, tell=_Voice(row).tell)
+    voice = _Voice(row)
+    report = runs.run(trial, tenants, now=now, days=row.days, tell=voice.tell)
+    row.operations = voice.operations
     is_noted = row.tenant_id is None and trials.note(trial, now)
     return report.wire(TENANTS_SHOWN) | {"is_draft_simulated": is_noted}
 
@@ -156,8 +158,10 @@ class _Voice:
 
     row: Simulation
     spoke: float = 0.0
+    operations: int = 0
 
     def tell(self, progress: Progress) -> None:
+        self.operations = progress.operations
         at = time.monotonic()
         if at - self.spoke >= _SPEAKS_EVERY:
             self.spoke = at

@@ -64,7 +64,7 @@ def test_the_page_tells_who_would_be_refused_by_what_when_and_at_what_cost(brows
     assert "2 of 3 calls of 1 tenants would newly be refused, to 1 tenants" in page
     assert "They cost USD 0.005 of 0.0075." in page
     assert "DAILY_QUOTA_EXCEEDED 2 0.005" in page
-    assert "ACME 3 2 0.005" in page
+    assert "ACME 2 of 3 0.005" in page
     assert "max_tokens_out 1 0.0025" in page
     assert " 2 " in console.text_of(browser.get(console.address(Simulation, "changelist")))
 

@@ -63,7 +63,7 @@ def test_a_simulation_waits_is_done_and_tells_what_it_found(api: Api, acme: Comp
     )  # fmt: skip
     tasks.simulate(asked["id"])
     done = look(api, asked["id"])
-    assert (done["status"], done["progress"], done["error"]) == ("DONE", 1, None)
+    assert (done["status"], done["progress"], done["operations"], done["error"]) == ("DONE", 1, 2, None)
     result = done["result"]
     assert (result["tenants_simulated"], result["tenants_newly_refused"]) == (1, 1)
     assert result["total"]["newly_refused"]["by"][0]["code"] == "DAILY_QUOTA_EXCEEDED"
