@@ -258,7 +258,7 @@ LEFT_OUT = {
     "LLMModel": {"id"},
     "ModelClass": {"code"},
     "ModelPrice": {"id"},
-    "Plan": {"id", "revision", "based_on_id", "created_at"},
+    "Plan": {"id", "revision", "simulated_at", "based_on_id", "created_at"},
     "PolicyRule": {"id", "reason", "created_at"},
     "RolloutRule": {"id", "reason"},
     "ServiceKey": {"id", "name", "replaces_id", "last_used_on", "created_at"},
