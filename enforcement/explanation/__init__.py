@@ -2,6 +2,6 @@
 
 from enforcement.explanation.answer import Checked, Explanation, Gate, SourceRule, Verdict
 from enforcement.explanation.tale import Tale
-from enforcement.explanation.telling import explain
+from enforcement.explanation.telling import GATE_OF, explain
 
-__all__ = ["Checked", "Explanation", "Gate", "SourceRule", "Tale", "Verdict", "explain"]
+__all__ = ["GATE_OF", "Checked", "Explanation", "Gate", "SourceRule", "Tale", "Verdict", "explain"]
