@@ -92,7 +92,7 @@ def test_a_bulk_price_load_beside_edits_of_the_catalogue_misses_no_number(priced
         RolloutRule.objects.create(gate="RATES", mode="OBSERVE", starts_at=BEGIN + timedelta(days=turn))
 
     def reprice(turn: int) -> None:
-        price = ModelPrice.objects.get(model=priced, unit="OUTPUT", valid_from__lt=BEGIN)
+        price = ModelPrice.objects.get(model=priced, unit="OUTPUT", is_batch=False, valid_from__lt=BEGIN)
         price.nano_usd_per_million += 1
         price.save()
 
