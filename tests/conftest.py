@@ -1,5 +1,6 @@
 """The databases of the tests and their fixed cast."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from tenants import versions
 from tenants.models import ATIToken, ServiceKey, Tenant, User
 from tests import cast
 from tests.enforcement.api import Api
+
+
+os.environ["COLUMNS"] = "240"  # what the commands' tables say is not broken over lines, whoever runs the tests
 
 
 @pytest.fixture(scope="session")
