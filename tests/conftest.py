@@ -16,7 +16,6 @@ from tenants.models import ATIToken, ServiceKey, Tenant, User
 from tests import cast
 from tests.enforcement.api import Api
 
-
 os.environ["COLUMNS"] = "240"  # what the commands' tables say is not broken over lines, whoever runs the tests
 
 
