@@ -13,12 +13,14 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+import psycopg
+from django.db import OperationalError, connection, transaction
 
 from tenants import versions
 from tenants.database import repeatable
 from tenants.models import Tenant
 from usage.models import HoldEstimate
+from usage.pruning import LONGEST_STATEMENT
 
 LEAST_SAMPLES = 50
 WINDOW = timedelta(days=30)
@@ -174,14 +176,27 @@ def _pages(tenants: Sequence[UUID], since: datetime) -> Iterator[list[tuple[UUID
     """What the operations of these tenants used since then, a page at a time: whose, which task, tokens in and out."""
     first = _rows("SELECT ledger_uuid7_floor(%(since)s)", {"since": since})[0][0]
     waiting = dict.fromkeys(tenants, first)
+    most = _SLICE
     while waiting:
-        each = _SLICE // len(waiting)
-        with transaction.atomic():
-            # Every tenant is planned as one of average size: all rows of a large one would be sorted for each page.
-            _run("SET LOCAL enable_sort = off")
-            rows = _rows(_PAGE, {"tenants": list(waiting), "after": list(waiting.values()), "each": each})
+        each = max(1, most // len(waiting))
+        try:
+            rows = _page(waiting, each)
+        except OperationalError as error:
+            if each == 1 or not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+                raise
+            most //= 2  # a busy machine or a cold disk: smaller pages from here on
+            continue
         yield [(tenant, *used) for tenant, _, _, *used in rows if used[0] is not None]
         waiting = {tenant: last for tenant, count, last, *_ in rows if count == each}
+
+
+@transaction.atomic
+def _page(waiting: Mapping[UUID, UUID], each: int) -> list[tuple[Any, ...]]:
+    """The next rows of tenants, at most so many of each. Raises OperationalError where that takes over 2 s."""
+    _run(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
+    # Every tenant is planned as one of average size: all rows of a large one would be sorted for each page.
+    _run("SET LOCAL enable_sort = off")
+    return _rows(_PAGE, {"tenants": list(waiting), "after": list(waiting.values()), "each": each})
 
 
 def _estimate(tenant: UUID, task: str, drawn: _Drawn, now: datetime) -> HoldEstimate:

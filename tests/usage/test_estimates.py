@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,6 +224,19 @@ def test_a_log_of_many_pages_counts_as_one(
     assert [so_far.operations for so_far in told] == sorted({so_far.operations for so_far in told})
     assert len(told) >= 9
     assert [row.input_tokens for row in all_rows()] == [list(range(100))]
+
+
+def test_pages_that_take_too_long_become_smaller(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(books, [(number, 0) for number in range(100)])
+    stuck = "FROM (SELECT pg_sleep(CASE WHEN %(each)s > 30 THEN 60 ELSE 0 END)) AS stuck, unnest("
+    monkeypatch.setattr(estimates, "_PAGE", estimates._PAGE.replace("FROM unnest(", stuck))
+    monkeypatch.setattr(estimates, "_SLICE", 64)
+    monkeypatch.setattr(estimates, "LONGEST_STATEMENT", "300ms")
+    estimates.compute([books.tenant])
+    assert [row.samples for row in all_rows()] == [100]
+    monkeypatch.setattr(estimates, "_PAGE", estimates._PAGE.replace("> 30", "> 0"))
+    with pytest.raises(OperationalError, match="statement timeout"):
+        estimates.compute([books.tenant])
 
 
 def test_computing_twice_changes_nothing_and_again_takes_in_what_is_new(books: Books) -> None:
