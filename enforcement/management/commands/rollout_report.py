@@ -1,7 +1,6 @@
 """`manage.py rollout_report`: what gates that are only observed would have refused."""
 
 import argparse
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from django.core.management.base import CommandError, CommandParser
+from rich.console import RenderableType
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from enforcement.explanation import GATE_OF
 from enforcement.rollout import Found, Kind, Report, report
 from plans import pricing
-from tenants.models import Tenant
+from tenants import commands
 
 _SHOWN = 200
 _TITLES = {
@@ -27,7 +26,7 @@ _TITLES = {
 }
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Reports what observed gates would have refused."""
 
     help = """\
@@ -42,10 +41,6 @@ requests before it included: enforced, those would not have been let through, an
   manage.py rollout_report --days 1 --gate BUDGET     one gate
   manage.py rollout_report --tenant ACME --json       one tenant, for a program"""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--days", type=_days, default=7, help="how far back to look, 1 to 90 (7)")
         parser.add_argument("--gate", metavar="GATE", help="this gate alone")
@@ -56,7 +51,11 @@ requests before it included: enforced, those would not have been let through, an
         now = datetime.now(UTC)
         with _progress() as tell:
             found = report(
-                since=now - timedelta(days=days), now=now, tenant=_tenant(tenant), gate=_gate(gate), tell=tell
+                since=now - timedelta(days=days),
+                now=now,
+                tenant=None if tenant is None else commands.tenant_named(tenant),
+                gate=_gate(gate),
+                tell=tell,
             )
         self.stdout.write(_as_json(found) if json else _as_text(found, days))
 
@@ -65,15 +64,6 @@ def _days(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 90:
         raise argparse.ArgumentTypeError("a number of days, 1 to 90")
     return int(text)
-
-
-def _tenant(ati_id: str | None) -> Tenant | None:
-    if ati_id is None:
-        return None
-    try:
-        return Tenant.objects.get(ati_id=ati_id)
-    except Tenant.DoesNotExist:
-        raise CommandError(f"There is no tenant {ati_id}.") from None
 
 
 def _gate(name: str | None) -> str | None:
@@ -100,35 +90,34 @@ def _row(found: Found) -> dict[str, Any]:
 
 
 def _as_text(found: Report, days: int) -> str:
-    console = Console(width=shutil.get_terminal_size((160, 24)).columns)
     period = "24 hours" if days == 1 else f"{days} days"
-    with console.capture() as captured:
-        _print_watched(console, found)
-        for kind, title in _TITLES.items():
-            rows = found.of(kind)
-            if rows:
-                _print_found(console, title, rows)
-        if not found.found:
-            console.print(
-                f"Nothing was beyond a limit in the last {period}.\n"
-                "To watch a gate before it binds, observe it: on the console under “Roll-out”, for one tenant or all. "
-                "Then look here again."
-            )
-    return captured.get() + f"The last {period} until {found.until:%Y-%m-%d %H:%M} UTC, read in {found.seconds:.1f} s."
+    parts = [_watched(found)]
+    for kind, title in _TITLES.items():
+        if rows := found.of(kind):
+            parts += _found(title, rows)
+    if not found.found:
+        parts.append(
+            f"Nothing was beyond a limit in the last {period}.\n"
+            "To watch a gate before it binds, observe it: on the console under “Roll-out”, for one tenant or all. "
+            "Then look here again."
+        )
+    return (
+        commands.printed(*parts)
+        + f"The last {period} until {found.until:%Y-%m-%d %H:%M} UTC, read in {found.seconds:.1f} s."
+    )
 
 
-def _print_watched(console: Console, found: Report) -> None:
+def _watched(found: Report) -> RenderableType:
     if not found.watched:
-        console.print("Every gate binds for everybody.\n")
-        return
+        return "Every gate binds for everybody.\n"
     table = Table("Gate", "For", "Mode", "Since (UTC)", "Why", title="Not enforced now", title_justify="left")
     for each in found.watched:
         since = f"{each.since:%Y-%m-%d %H:%M}" if each.since else "–"
         table.add_row(each.gate, each.whom, each.mode, since, each.reason)
-    console.print(table)
+    return table
 
 
-def _print_found(console: Console, title: str, rows: list[Found]) -> None:
+def _found(title: str, rows: list[Found]) -> list[RenderableType]:
     table = Table("Gate", "Code", "Tenant", title=title, title_justify="left")
     for header in ("Requests", "Open", "Share", "USD"):
         table.add_column(header, justify="right")
@@ -141,16 +130,13 @@ def _print_found(console: Console, title: str, rows: list[Found]) -> None:
         table.add_row(
             each.gate, each.code, each.tenant, f"{each.requests:,}", f"{each.open:,}", share, cost, *times
         )  # fmt: skip
-    console.print(table)
-    if len(rows) > _SHOWN:
-        console.print(f"{len(rows):,} rows, of which {_SHOWN} are shown: --json has all, --tenant and --gate fewer.")
+    if len(rows) <= _SHOWN:
+        return [table]
+    return [table, f"{len(rows):,} rows, of which {_SHOWN} are shown: --json has all, --tenant and --gate fewer."]
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[float], None]]:
-    """A bar on the terminal, and nothing where there is none."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("of the log read"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=1.0)
-        yield lambda share: progress.update(bar, completed=share)
+    with commands.bar(BarColumn(), TaskProgressColumn(), TextColumn("of the log read")) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda share: progress.update(task, completed=share)

@@ -1,8 +1,6 @@
 """`manage.py simulate_plan`: what a plan would have done to the calls that were made."""
 
-import argparse
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,21 +9,20 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from enforcement import traces
+from enforcement.models import MOST_DAYS
 from enforcement.simulation import parallel, runs, traced, trials
 from enforcement.simulation.runs import Report
 from enforcement.simulation.trials import DRAFT, NothingToTry, Trial
+from tenants import commands
 
-_MOST_DAYS = 90
 
-
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Simulates a plan."""
 
     help = """\
@@ -51,10 +48,6 @@ it begins with nothing used and says nothing of how long calls took, so concurre
 
 A draft that was tried as it is on all who hold its plan may be published afterwards."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("plan", nargs="?", metavar="PLAN", help="the code of a plan")
         parser.add_argument("--revision", type=_revision, metavar="N|draft", help="this revision of it")
@@ -65,12 +58,18 @@ A draft that was tried as it is on all who hold its plan may be published afterw
         who.add_argument("--tenant", metavar="ATI_ID", help="this tenant alone, whatever plan it has")
         who.add_argument("--all", dest="everybody", action="store_true", help="all tenants, whatever plan they have")
         parser.add_argument(
-            "--days", type=_number(1, _MOST_DAYS), default=30, metavar="N", help=f"1 to {_MOST_DAYS} days back (30)"
+            "--days",
+            type=commands.number(1, MOST_DAYS),
+            default=30,
+            metavar="N",
+            help=f"1 to {MOST_DAYS} days back (30)",
         )
         parser.add_argument("--trace", type=Path, metavar="FILE", help="a CSV file in place of the log")
-        parser.add_argument("--top", type=_number(1, 1_000), default=20, metavar="N", help="tenants to show (20)")
         parser.add_argument(
-            "--processes", type=_number(1, 64), default=min(4, os.cpu_count() or 1), metavar="N",
+            "--top", type=commands.number(1, 1_000), default=20, metavar="N", help="tenants to show (20)"
+        )
+        parser.add_argument(
+            "--processes", type=commands.number(1, 64), default=min(4, os.cpu_count() or 1), metavar="N",
             help="how many work at once (one for each processor, at most 4)",
         )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="one JSON object in place of the tables")
@@ -127,16 +126,16 @@ def _told(report: Report, name: str, top: int, seconds: float) -> str:
             f"{newly['requests']:,} calls of {found['tenants_newly_refused']:,} tenants would newly be refused, "
             f"the first at {newly['first_at']}. They cost USD {newly['cost']} of {total['cost']}."
         )
-        lines.append(_printed(_by("Newly refused by", newly["by"])))
-        lines.append(_printed(_tenants(found["tenants"])))
+        lines.append(commands.printed(_by("Newly refused by", newly["by"])))
+        lines.append(commands.printed(_tenants(found["tenants"])))
     else:
         lines.append("No call would newly be refused.")
     if total["shaped"]:
-        lines.append(_printed(_by("Permitted with less, or on another class", total["shaped"])))
+        lines.append(commands.printed(_by("Permitted with less, or on another class", total["shaped"])))
     if total["newly_permitted"]["requests"]:
-        lines.append(_printed(_by("Newly permitted; refused now by", total["newly_permitted"]["by"])))
+        lines.append(commands.printed(_by("Newly permitted; refused now by", total["newly_permitted"]["by"])))
     if total["observed"]:
-        lines.append(_printed(_by("Only observed yet, and would refuse", total["observed"])))
+        lines.append(commands.printed(_by("Only observed yet, and would refuse", total["observed"])))
     return "\n".join(line.rstrip("\n") for line in lines)
 
 
@@ -166,19 +165,10 @@ def _aligned(table: Table) -> Table:
     return table
 
 
-def _printed(table: Table) -> str:
-    console = Console(width=shutil.get_terminal_size((160, 24)).columns)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
-
-
 @contextmanager
 def _progress() -> Iterator[Callable[[runs.Progress], None]]:
-    """A bar on the terminal, and nothing where there is none."""
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with commands.bar(*columns) as bar:
         task = bar.add_task("", total=1.0)
 
         def tell(progress: runs.Progress) -> None:
@@ -195,14 +185,3 @@ def _revision(text: str) -> int | str:
 
 
 _revision.__name__ = "revision"
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not from {least:,} to {most:,}")
-        return number
-
-    parse.__name__ = "number"  # what argparse calls a text that is none
-    return parse

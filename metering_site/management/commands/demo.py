@@ -1,6 +1,5 @@
 """`manage.py demo`: a demo world to try things out in."""
 
-import argparse
 import os
 import shlex
 from collections.abc import Mapping
@@ -8,16 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from metering_site import demo
 from metering_site.embedded import prepare
 from plans.seats import SignUpRefused
+from tenants import commands
 from tenants.models import User
 from tenants.tokens import TokenError
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Makes the demo world and writes down how to use it."""
 
     help = """\
@@ -31,10 +31,6 @@ The passwords, the key and each owner's ATI token go to the env file, readable b
 
 Run it as often as you like: what is there is kept, with its secrets. They are stored hashed and cannot be looked up,
 so where the env file is gone, or has one that no longer works, new ones are issued and the old ones stop working."""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

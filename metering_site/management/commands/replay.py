@@ -2,14 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
 from enforcement import traces
@@ -19,12 +19,13 @@ from metering_site.replay.api import Unanswered
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Sum
 from plans import entitlements
+from tenants import commands
 
 DEV_ENV = folders.DEFAULT_DATA / "dev.env"
 MOST_PARTIES = 1000
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Replays a trace."""
 
     help = """\
@@ -49,32 +50,28 @@ what is under way, then reports.
 It also needs the database of that server (DATABASE_URL, found by itself beside `make run`): for further tenants,
 for prices, and for reading the log at the end."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         source = parser.add_mutually_exclusive_group(required=True)
         source.add_argument("trace", nargs="?", type=Path, metavar="TRACE.csv", help="the trace to send")
-        source.add_argument("--synthetic", type=_number(1, 10_000_000), metavar="N", help="draw N rows instead")
+        source.add_argument("--synthetic", type=commands.number(1, 10_000_000), metavar="N", help="draw N rows instead")
         parser.add_argument("--seed", type=int, default=1, help="of the drawn rows; the same draws the same (1)")
         parser.add_argument("--url", help="the server (METERING_URL in the environment or .data/dev.env)")
         parser.add_argument("--key", help="a service key for any tenant (METERING_KEY, likewise)")
         parser.add_argument(
-            "--tenants", type=_number(1, MOST_PARTIES), default=3, metavar="N", help="how many tenants call (3)"
+            "--tenants", type=commands.number(1, MOST_PARTIES), default=3, metavar="N", help="how many tenants call (3)"
         )
         parser.add_argument(
             "--speed", type=_speed, default=None, metavar="X|max", help="times real time, or as fast as it goes (max)"
         )
         parser.add_argument(
-            "--concurrency", type=_number(1, 500), default=16, metavar="C", help="calls under way at once (16)"
+            "--concurrency", type=commands.number(1, 500), default=16, metavar="C", help="calls under way at once (16)"
         )
         parser.add_argument(
             "--estimate", default="p95", metavar="p95|fixed:N|max",
             help="output tokens to ask for: a percentile or the largest of the trace, or a number (p95)",
         )  # fmt: skip
         parser.add_argument(
-            "--patience", type=_number(0, 10_000), default=10, metavar="N",
+            "--patience", type=commands.number(0, 10_000), default=10, metavar="N",
             help="how often a call that is refused by CONCURRENCY_LIMIT or RATE_LIMITED waits and asks again (10)",
         )  # fmt: skip
 
@@ -141,17 +138,6 @@ def _setting(given: str | None, name: str) -> str:
 def _named(senders: Sequence[parties.Party]) -> str:
     first = ", ".join(f"{party.ati_id} ({party.plan})" for party in senders[:3])
     return first if len(senders) <= 3 else f"{first} and {len(senders) - 3:,} more on ENTERPRISE"
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not from {least:,} to {most:,}")
-        return number
-
-    parse.__name__ = "number"  # what argparse calls a text that is none
-    return parse
 
 
 def _speed(text: str) -> float | None:

@@ -1,7 +1,6 @@
 """`manage.py plan`: the revisions of a plan, drafted, checked, published and rolled back."""
 
 import argparse
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -9,15 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
-from rich.console import Console
 from rich.table import Table
 
 from plans import promises, publishing
 from plans.models import Plan, PlanStatus
 from plans.publishing import Move, PublishingError, When, edits
 from plans.publishing.moves import instant
+from tenants import commands
 from tenants.models import ATIToken, Role, User
 
 _PLAN = "the plan's code, where it has one draft, or code:revision, such as PRO:2"
@@ -56,7 +55,7 @@ Makes the revision before the active one active again, now, and puts all who hol
     manage.py plan rollback PRO"""
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Works on the revisions of plans; every word of it is `plans.publishing`."""
 
     help = """\
@@ -68,10 +67,6 @@ changes, check it, simulate it, publish it; and roll it back where that was wron
     manage.py plan check PRO
     manage.py plan publish PRO --next-period
     manage.py plan rollback PRO"""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|draft|diff|check|publish|rollback")
@@ -198,10 +193,7 @@ changes, check it, simulate it, publish it; and roll it back where that was wron
         self._print(table)
 
     def _print(self, table: Table) -> None:
-        console = Console(width=shutil.get_terminal_size((160, 24)).columns)
-        with console.capture() as captured:
-            console.print(table)
-        self.stdout.write(captured.get().rstrip("\n"))
+        self.stdout.write(commands.printed(table).rstrip("\n"))
 
     def _confirm(self, question: str, options: dict[str, Any]) -> None:
         if options["yes"]:

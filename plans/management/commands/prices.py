@@ -1,19 +1,17 @@
 """`manage.py prices`: the vendors' list prices beside ours."""
 
-import argparse
-import shutil
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from rich.console import Console
 from rich.table import Table
 
 from plans import catalogue, price_changes, pricing
 from plans.price_changes import Change, Due
+from tenants import commands
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Compares, and takes over, the vendors' list prices."""
 
     help = """\
@@ -32,10 +30,6 @@ at all gets the list's from the beginning.
 Where a price becomes more than ten times as dear or as cheap, update writes nothing and asks to be run again with
 --yes. Prices that you agreed with a vendor are overwritten by nothing, but the list's come after them: look at the
 diff first."""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["diff", "update", "check"], help="what to do, see above")
@@ -87,10 +81,7 @@ def _table(changes: tuple[Change, ...]) -> str:
             _factor(change),
             f"{change.valid_from:%Y-%m-%d %H:%M}",
         )
-    console = Console(width=shutil.get_terminal_size((160, 24)).columns)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip()
+    return commands.printed(table).rstrip()
 
 
 def _factor(change: Change) -> str:

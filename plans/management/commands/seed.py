@@ -1,18 +1,17 @@
 """`manage.py seed`: the catalogue of a new installation."""
 
-import argparse
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from django.core.management.base import CommandError, CommandParser
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from plans import catalogue, list_prices
 from plans.catalogue import Outcome, Written
+from tenants import commands
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Loads plans/seed.yaml."""
 
     help = """\
@@ -27,10 +26,6 @@ inactive rather than deleting it. All is written, or after an error nothing.
 file, a new revision takes its place for new tenants, and those who have the old one keep it. Rows that the
 file does not know (further plans, models, prices from a later date) and the rules for everybody stay."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reset", action="store_true", help="put the file's values over an operator's")
 
@@ -38,24 +33,17 @@ file does not know (further plans, models, prices from a later date) and the rul
         written: list[Written] = []
         try:
             content = catalogue.read()
-            with _progress() as progress:
-                bar = progress.add_task("", total=content.size())
+            with commands.bar(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")) as progress:
+                task = progress.add_task("", total=content.size())
 
                 def tell(entry: Written) -> None:
                     written.append(entry)
-                    progress.update(bar, advance=1, description=f"{entry.kind} {entry.name}")
+                    progress.update(task, advance=1, description=f"{entry.kind} {entry.name}")
 
                 catalogue.seed(content, reset=reset, tell=tell)
         except (catalogue.CatalogueError, list_prices.NotListed, ValueError) as problem:
             raise CommandError(f"Nothing was written. {problem}") from problem
         self.stdout.write(_summary(written))
-
-
-def _progress() -> Progress:
-    """A bar on the terminal, and nothing where there is none."""
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _summary(written: list[Written]) -> str:

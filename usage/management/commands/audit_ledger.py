@@ -1,22 +1,20 @@
 """`manage.py audit_ledger`: whether every meter, reservation and log row agree."""
 
-import argparse
-import shutil
 from dataclasses import asdict
 from typing import Any
 
 import orjson
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
+from django.core.management.base import CommandParser
 from rich.table import Table
 
+from tenants import commands
 from tenants.models import Tenant
 from usage.audit import Report, audit
 
 _SHOWN = 200
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Audits the ledger; exits with 1 where anything is wrong."""
 
     help = """\
@@ -27,27 +25,16 @@ nothing that refers to what does not exist.
 Running periods are checked each time, an ended one until it was found right once; --full checks everything that is
 kept. It is fast enough to run each minute. The exit code is 0 where all is right, and 1 where anything is not."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", metavar="ATI_ID", help="this tenant alone")
         parser.add_argument("--full", action="store_true", help="everything that is kept, verified periods too")
         parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
 
     def handle(self, *, tenant: str | None, full: bool, json: bool, **options: Any) -> None:  # noqa: ANN401 - the options of every command
-        report = audit(None if tenant is None else [_tenant(tenant).id], full=full)
+        report = audit(None if tenant is None else [commands.tenant_named(tenant).id], full=full)
         self.stdout.write(_as_json(report) if json else _as_text(report))
         if not report.is_clean:
             raise SystemExit(1)
-
-
-def _tenant(ati_id: str) -> Tenant:
-    try:
-        return Tenant.objects.get(ati_id=ati_id)
-    except Tenant.DoesNotExist:
-        raise CommandError(f"There is no tenant {ati_id}.") from None
 
 
 def _as_json(report: Report) -> str:
@@ -66,8 +53,5 @@ def _as_text(report: Report) -> str:
     for breach in report.breaches[:_SHOWN]:
         tenant = "" if breach.tenant is None else names.get(breach.tenant, str(breach.tenant))
         table.add_row(breach.invariant, tenant, breach.subject, breach.expected, breach.found)
-    console = Console(width=shutil.get_terminal_size((160, 24)).columns)
-    with console.capture() as captured:
-        console.print(table)
     rest = f", of which {_SHOWN} are shown," if len(report.breaches) > _SHOWN else ""
-    return f"{captured.get()}{len(report.breaches):,} breaches{rest} in {looked}."
+    return f"{commands.printed(table)}{len(report.breaches):,} breaches{rest} in {looked}."

@@ -1,21 +1,18 @@
 """`manage.py estimate_holds`: what calls really use, for holds of less than the maximum."""
 
-import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from django.core.management.base import CommandParser
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from tenants.models import Tenant
+from tenants import commands
 from usage import estimates
 from usage.estimates import LEAST_SAMPLES, USABLE_FOR, WINDOW, Report
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Computes the hold estimates."""
 
     help = f"""\
@@ -30,15 +27,11 @@ estimates within ten minutes, and none that are older than {USABLE_FOR.days} day
   manage.py estimate_holds                 every tenant
   manage.py estimate_holds --tenant ACME   one of them"""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", metavar="ATI_ID", help="this tenant alone")
 
     def handle(self, *, tenant: str | None, **options: Any) -> None:  # noqa: ANN401 - the options of every command
-        chosen = estimates.everybody() if tenant is None else [_tenant(tenant)]
+        chosen = estimates.everybody() if tenant is None else [commands.tenant_named(tenant).id]
         with _progress(len(chosen)) as tell:
             report = estimates.compute(chosen, tell=tell)
         self.stdout.write(
@@ -47,22 +40,12 @@ estimates within ten minutes, and none that are older than {USABLE_FOR.days} day
         )
 
 
-def _tenant(ati_id: str) -> UUID:
-    found = Tenant.objects.filter(ati_id=ati_id).values_list("id", flat=True).first()
-    if found is None:
-        raise CommandError(f"There is no tenant {ati_id}.")
-    return found
-
-
 @contextmanager
 def _progress(tenants: int) -> Iterator[Callable[[Report], None]]:
-    """A bar on the terminal, and nothing where there is none."""
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=tenants)
+    with commands.bar(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")) as progress:
+        task = progress.add_task("", total=tenants)
 
         def tell(report: Report) -> None:
-            progress.update(bar, completed=report.tenants, description=f"tenants, {report.operations:,} operations")
+            progress.update(task, completed=report.tenants, description=f"tenants, {report.operations:,} operations")
 
         yield tell

@@ -5,13 +5,14 @@ import queue
 import signal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
+from tenants import commands
 from usage import keeper
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Runs the keeper until it is told to stop."""
 
     help = """\
@@ -19,10 +20,6 @@ Ends reservations that are past their deadline (every 2 seconds), removes what n
 log's partitions of the next three months. It needs the database alone.
 
 Run at least one; any number may run at once. It survives the database going away, and stops at Ctrl-C or SIGTERM."""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="do everything that is due, and exit")

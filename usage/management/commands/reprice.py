@@ -1,20 +1,18 @@
 """`manage.py reprice`: correct what calls cost, by the prices of their time."""
 
 import argparse
-import shutil
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from plans import entitlements
 from plans.pricing import usd
-from tenants import versions
+from tenants import commands, versions
 from tenants.models import Tenant
 from usage import repricing
 from usage.repricing import Page, Summary
@@ -23,7 +21,7 @@ _SHOWN = 50
 _YEARS = (1971, 9000)
 
 
-class Command(BaseCommand):
+class Command(commands.TeachingCommand):
     """Shows what booked calls should have cost, and books the differences."""
 
     help = """\
@@ -37,10 +35,6 @@ beside the traffic, at any time.
 
 Passed over are calls that named no model or no counts (they cost what was held for them), API tasks (a task has one
 price, without a history), and usage that was only reported and never committed."""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401 - Django's signature
-        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         when = "a date or an instant, UTC unless it says otherwise, such as 2026-11-01 or 2026-11-01T12:00+01:00"
@@ -98,19 +92,13 @@ def _instant(text: str) -> datetime:
 
 
 def _tenants(ati_id: str | None) -> dict[UUID, str]:
-    rows = Tenant.objects.order_by("ati_id")
     if ati_id is not None:
-        rows = rows.filter(ati_id=ati_id)
-        if not rows:
-            raise CommandError(f"There is no tenant {ati_id}.")
-    return dict(rows.values_list("id", "ati_id"))
+        return {commands.tenant_named(ati_id).id: ati_id}
+    return dict(Tenant.objects.order_by("ati_id").values_list("id", "ati_id"))
 
 
 def _progress() -> Progress:
-    """A bar on the terminal, and nothing where there is none."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return commands.bar(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
 
 
 def _told(found: Summary, tenants: dict[UUID, str]) -> str:
@@ -134,7 +122,10 @@ def _told(found: Summary, tenants: dict[UUID, str]) -> str:
         table.add_row(f"{len(dearest) - _SHOWN:,} more tenants", "", "", "", "")
     table.add_section()
     table.add_row("all", f"{differing:,}", usd(more), usd(less), usd(more - less))
-    console = Console(width=shutil.get_terminal_size((100, 24)).columns)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join([*lines, "Calls that cost something else at the prices of their time:", captured.get().rstrip()])
+    return "\n".join(
+        [
+            *lines,
+            "Calls that cost something else at the prices of their time:",
+            commands.printed(table, width=100).rstrip(),
+        ]
+    )
