@@ -14,20 +14,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
-
 from enforcement.decisions import GATE_CODES
 from enforcement.explanation import GATE_OF
 from enforcement.rollout_queries import DENIALS, LOG, OPEN, REQUESTS
 from plans import rollouts
 from plans.codes import Code
 from plans.models import Feature, RolloutGate
+from tenants import database
+from tenants.ids import instant_of
 from tenants.models import EnforcementMode, Tenant
-from usage.decided import at_of
 from usage.queries import first_id_at
 
 _PAGE = 10_000  # rows
-_LONGEST_STATEMENT = "2s"
 
 Tell = Callable[[float], None]
 """Hears which share of the reading is done, from 0 to 1."""
@@ -167,7 +165,7 @@ def _read_log(reading: _Reading, tell: Tell) -> None:
     for tenant, what, is_overage, requests, first, last, cost in _pages(LOG, reading, tell):
         if what is not None:
             row = reading.let_through(tenant, what, is_overage)
-            row.add(requests, at_of(UUID(first)), at_of(UUID(last)), cost=int(cost))
+            row.add(requests, instant_of(UUID(first)), instant_of(UUID(last)), cost=int(cost))
 
 
 def _read_open(reading: _Reading) -> None:
@@ -181,12 +179,12 @@ def _read_open(reading: _Reading) -> None:
         for _, _, tenant, what, is_overage, requests, first, newest, _ in page:
             if what is not None:
                 row = reading.let_through(tenant, what, is_overage)
-                row.add(requests, at_of(UUID(first)), at_of(UUID(newest)), open_=requests)
+                row.add(requests, instant_of(UUID(first)), instant_of(UUID(newest)), open_=requests)
 
 
 def _read_denials(reading: _Reading) -> None:
     for tenant, code, count, first, last in _pages(DENIALS, reading, lambda _: None):
-        reading.row(Kind.REFUSED, tenant, Code(code)).add(int(count), at_of(UUID(first)), last)
+        reading.row(Kind.REFUSED, tenant, Code(code)).add(int(count), instant_of(UUID(first)), last)
 
 
 def _count(reading: _Reading, tell: Tell) -> None:
@@ -220,9 +218,5 @@ def _id(tenant: Tenant | None) -> UUID | None:
 
 
 def _rows(query: str, about: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{_LONGEST_STATEMENT}'")
-        cursor.execute(query, about)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        cursor.execute("SET LOCAL statement_timeout = DEFAULT")
-    return rows
+    with database.short_statements():
+        return database.rows(query, about)

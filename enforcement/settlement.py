@@ -17,6 +17,7 @@ from plans import charges, costs, entitlements, modes, pricing
 from plans.models import RolloutGate
 from plans.terms import Catalogue
 from tenants.authentication import Caller
+from tenants.ids import milliseconds_of
 from tenants.versions import Numbers
 from usage import ledger, measures
 from usage.ledger import Answer, Basis, End, Ending, Outcome
@@ -40,7 +41,7 @@ def started_at(reservation: UUID) -> datetime:
 
     An id that was not made here may hold any number there; what no calendar reaches is the end of time.
     """
-    return min(_END_OF_TIME, reservation.int >> 80) * _MILLISECOND + entitlements.EVER[0]
+    return min(_END_OF_TIME, milliseconds_of(reservation)) * _MILLISECOND + entitlements.EVER[0]
 
 
 def basis_of(caller: Caller, catalogue: Catalogue | None) -> Basis:

@@ -1,13 +1,36 @@
-"""Statements that may be made again when the connection under them turns out to be broken."""
+"""SQL statements: what they answer, made again where the connection under them is broken, kept short."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from tenants.postgresql.base import Silent
 
 T = TypeVar("T")
+
+LONGEST_STATEMENT = "2s"
+
+
+def rows(query: str, about: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """What a statement answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, about)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+@contextmanager
+def short_statements() -> Iterator[None]:
+    """A transaction in which no statement takes over LONGEST_STATEMENT: OperationalError then.
+
+    A longer one keeps a snapshot, and a snapshot stops the pruning of HOT updates on every meter.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
+        yield
+        cursor.execute("SET LOCAL statement_timeout = DEFAULT")
 
 
 def repeatable(statement: Callable[[], T]) -> T:

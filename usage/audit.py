@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from tenants import versions
+from tenants import database, versions
 from usage import audit_queries as sql
 from usage.models import ReservationStatus
 
@@ -104,7 +104,7 @@ class _Tally:
     def add_codes(self, tenant: UUID, codes: set[Codes]) -> None:
         new = codes - self.known
         if new:
-            lost = _rows(sql.LOST_CODES, _columns(list(new), "features", "tasks", "classes", "plans"))
+            lost = database.rows(sql.LOST_CODES, _columns(list(new), "features", "tasks", "classes", "plans"))
             for told in lost:
                 self.add(tenant, *told)
             if not lost:
@@ -130,7 +130,7 @@ def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Repor
     _check_everywhere(tally)
     for tenant in _named() if chosen is None else chosen:
         _audit_tenant(tally, tenant, full=full)
-    now = _rows(sql.CLOCK)[0][0]
+    now = database.rows(sql.CLOCK)[0][0]
     _audit_reservations(tally, sql.OPEN, chosen, since=_ALWAYS, now=now)
     for ending in _ENDINGS:
         since = _ALWAYS if full else now - _RECENT
@@ -148,35 +148,35 @@ def audit(tenants: Iterable[UUID] | None = None, *, full: bool = False) -> Repor
 def _check_everywhere(tally: _Tally) -> None:
     """What is about no tenant: the constraints behind I1, and log rows that belong to no month."""
     for name in sql.CONSTRAINTS:
-        if not _rows(sql.CONSTRAINT, {"name": name}):
+        if not database.rows(sql.CONSTRAINT, {"name": name}):
             tally.add(None, "I1", f"constraint {name}", "in force and validated", "it is not")
-    stray = _rows(sql.STRAY_ROWS)[0][0]
+    stray = database.rows(sql.STRAY_ROWS)[0][0]
     if stray:
         tally.add(None, "PARTITION", "usage_usagelog_default", "no rows", f"{stray} rows")
 
 
 def _named() -> list[UUID]:
     """Every tenant that the ledger names, whether it exists or not."""
-    return sorted({row[0] for table in sql.TABLES for row in _rows(sql.TENANTS_IN.format(table=table))})
+    return sorted({row[0] for table in sql.TABLES for row in database.rows(sql.TENANTS_IN.format(table=table))})
 
 
 def _audit_tenant(tally: _Tally, tenant: UUID, *, full: bool) -> None:
     about: dict[str, Any] = {"tenant": tenant, "full": full, "slice": _LOG_SLICE, "settled": "0"}
-    exists, looked_at, *ended, about["first"], is_long, settled = _rows(sql.START, about)[0]
+    exists, looked_at, *ended, about["first"], is_long, settled = database.rows(sql.START, about)[0]
     booked = _Booked()
     if is_long:
         about["settled"] = settled
         _add_settled(booked, about)
     with versions.one_instant():
-        booked.add(_rows(sql.BOOKED_SINCE, about))
-        wrong = _rows(sql.METERS, about | booked.sums())
+        booked.add(database.rows(sql.BOOKED_SINCE, about))
+        wrong = database.rows(sql.METERS, about | booked.sums())
     if not exists:
         tally.add(tenant, "ORPHAN", f"ledger of tenant {tenant}", "a tenant", "none")
     for _, invariant, *told in wrong:
         tally.add(tenant, invariant, *told)
     tally.add_codes(tenant, booked.codes)
     if full:
-        for lost in _rows(sql.LOST_EVENTS, about):
+        for lost in database.rows(sql.LOST_EVENTS, about):
             tally.add(tenant, *lost)
     tally.tenants += 1
     tally.meters += looked_at
@@ -188,10 +188,10 @@ def _audit_tenant(tally: _Tally, tenant: UUID, *, full: bool) -> None:
 def _add_settled(booked: _Booked, about: Mapping[str, Any]) -> None:
     """Sum what is settled, slice by slice: nothing can be added to it any more."""
     start = about["first"]
-    while ends := _rows(sql.SLICE_END, {**about, "start": start}):
-        booked.add(_rows(sql.BOOKED_SLICE, {**about, "start": start, "end": ends[0][0]}))
+    while ends := database.rows(sql.SLICE_END, {**about, "start": start}):
+        booked.add(database.rows(sql.BOOKED_SLICE, {**about, "start": start, "end": ends[0][0]}))
         start = ends[0][0]
-    booked.add(_rows(sql.BOOKED_SLICE, {**about, "start": start, "end": _GREATEST}))
+    booked.add(database.rows(sql.BOOKED_SLICE, {**about, "start": start, "end": _GREATEST}))
 
 
 def _verify(tenant: UUID, ended: Iterable[tuple[Any, ...]], wrong: set[UUID]) -> None:
@@ -209,16 +209,9 @@ def _audit_reservations(
     """Slice by slice, each one statement, which sees a reservation and its log rows at the same instant."""
     after, after_id = since, _LEAST
     about = {"tenants": tenants, "now": now, "status": status, "slice": _RESERVATION_SLICE}
-    while rows := _rows(check, {**about, "after": after, "after_id": after_id}):
-        for _, reservation, tenant, invariant, expected, found in rows:
+    while page := database.rows(check, {**about, "after": after, "after_id": after_id}):
+        for _, reservation, tenant, invariant, expected, found in page:
             if invariant:
                 tally.add(tenant, invariant, f"reservation {reservation}", expected, found)
-        tally.reservations += len({row[1] for row in rows})
-        after, after_id = rows[-1][:2]
-
-
-def _rows(query: str, about: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, about)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        tally.reservations += len({row[1] for row in page})
+        after, after_id = page[-1][:2]

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from plans.models import RolloutGate
+from tenants.ids import instant_of
 from usage import queries
 from usage.ledger import Reading, readings_of
 from usage.models import Denial, UsageLog, UsageMeter
@@ -58,8 +59,8 @@ def _held(sight: Sight, id_: UUID) -> Decided | None:
     if row is None:
         return None
     return Decided(
-        at=at_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id, task=row.task_id,
-        charges=_charges(row.decision, row.readings, row.charges, row.amounts),
+        at=instant_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
+        task=row.task_id, charges=_charges(row.decision, row.readings, row.charges, row.amounts),
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def _refused(sight: Sight, id_: UUID) -> Decided | None:
     if "charges" in stored:
         charges = _charges(stored, stored["readings"], stored["charges"], stored["amounts"])
     return Decided(
-        at=at_of(id_), code=row.code, message=row.message, stored=stored, ask=stored.get("ask"), user=row.user_key,
+        at=instant_of(id_), code=row.code, message=row.message, stored=stored, ask=stored.get("ask"), user=row.user_key,
         feature=row.feature_id, task=row.task_id, charges=charges, binding=row.binding, times=row.count,
     )  # fmt: skip
 
@@ -95,8 +96,8 @@ def _logged(sight: Sight, id_: UUID) -> Decided | None:
         scopes.append(None if found is None else _scope(found, row.unit))
         amounts.append(held)
     return Decided(
-        at=at_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id, task=row.task_id,
-        charges=_charges(row.decision, row.decision["readings"], scopes, amounts),
+        at=instant_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
+        task=row.task_id, charges=_charges(row.decision, row.decision["readings"], scopes, amounts),
     )  # fmt: skip
 
 
@@ -120,8 +121,3 @@ def _charges(
         Kept(limit=limit, reading=reading, scope=scope, amount=amount, is_overage=place in passed)
         for place, (limit, reading, scope, amount) in enumerate(parts)
     ]
-
-
-def at_of(id_: UUID) -> datetime:
-    """The instant inside a UUIDv7."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=id_.int >> 80)

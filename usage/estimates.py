@@ -14,13 +14,12 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 
-from tenants import versions
-from tenants.database import repeatable
+from tenants import database, versions
 from tenants.models import Tenant
 from usage.models import HoldEstimate
-from usage.pruning import LONGEST_STATEMENT
+from usage.queries import first_id_at
 
 LEAST_SAMPLES = 50
 WINDOW = timedelta(days=30)
@@ -61,7 +60,7 @@ def of(tenant: UUID, task: str, now: datetime) -> Estimate | None:
 
 @lru_cache(maxsize=_KEPT_TENANTS)
 def _of_tenant(tenant: UUID, _ten_minutes: int) -> Mapping[str, Estimate]:
-    rows = repeatable(lambda: list(HoldEstimate.objects.for_tenant(tenant)))
+    rows = database.repeatable(lambda: list(HoldEstimate.objects.for_tenant(tenant)))
     return {
         row.task_id: Estimate(row.samples, row.computed_at, tuple(row.input_tokens), tuple(row.output_tokens))
         for row in rows
@@ -107,7 +106,7 @@ def compute(tenants: Iterable[UUID] | None = None, *, tell: Callable[[Report], N
     It may be run again, and beside itself, at any time.
     """
     started = time.monotonic()
-    now: datetime = _rows("SELECT clock_timestamp()")[0][0]
+    now: datetime = database.rows("SELECT clock_timestamp()")[0][0]
     report = Report()
     chosen = everybody() if tenants is None else list(tenants)
     for start in range(0, len(chosen), _TOGETHER):
@@ -174,8 +173,7 @@ _PAGE = """
 
 def _pages(tenants: Sequence[UUID], since: datetime) -> Iterator[list[tuple[UUID, str, list[int], list[int]]]]:
     """What the operations of these tenants used since then, a page at a time: whose, which task, tokens in and out."""
-    first = _rows("SELECT ledger_uuid7_floor(%(since)s)", {"since": since})[0][0]
-    waiting = dict.fromkeys(tenants, first)
+    waiting = dict.fromkeys(tenants, first_id_at(since))
     most = _SLICE
     while waiting:
         each = max(1, most // len(waiting))
@@ -190,13 +188,12 @@ def _pages(tenants: Sequence[UUID], since: datetime) -> Iterator[list[tuple[UUID
         waiting = {tenant: last for tenant, count, last, *_ in rows if count == each}
 
 
-@transaction.atomic
 def _page(waiting: Mapping[UUID, UUID], each: int) -> list[tuple[Any, ...]]:
     """The next rows of tenants, at most so many of each. Raises OperationalError where that takes over 2 s."""
-    _run(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
-    # Every tenant is planned as one of average size: all rows of a large one would be sorted for each page.
-    _run("SET LOCAL enable_sort = off")
-    return _rows(_PAGE, {"tenants": list(waiting), "after": list(waiting.values()), "each": each})
+    with database.short_statements():
+        # Every tenant is planned as one of average size: all rows of a large one would be sorted for each page.
+        _run("SET LOCAL enable_sort = off")
+        return database.rows(_PAGE, {"tenants": list(waiting), "after": list(waiting.values()), "each": each})
 
 
 def _estimate(tenant: UUID, task: str, drawn: _Drawn, now: datetime) -> HoldEstimate:
@@ -250,10 +247,3 @@ def _run(query: str, about: Mapping[str, Any] | None = None) -> int:
         cursor.execute(query, about)
         touched: int = cursor.rowcount
     return touched
-
-
-def _rows(query: str, about: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, about)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

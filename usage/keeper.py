@@ -14,8 +14,9 @@ from typing import Any
 
 import psycopg
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from tenants.database import short_statements
 from usage import ledger, pruning
 
 INTERVAL_SECONDS = 2.0
@@ -144,9 +145,8 @@ class _Keeper:
 def _make_partition(month: date) -> int:
     """1 where it was made, 0 where it was there."""
     try:
-        with transaction.atomic():
+        with short_statements():
             _value("SELECT set_config('lock_timeout', %s, true)", _LOCK_TIMEOUT)
-            _value("SELECT set_config('statement_timeout', %s, true)", pruning.LONGEST_STATEMENT)
             is_new = _value("SELECT ledger_make_partition(%s)", month)
     except DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.DuplicateTable | psycopg.errors.UniqueViolation):

@@ -17,8 +17,7 @@ import orjson
 import psycopg
 from django.db import DatabaseError, connection
 
-from tenants import versions
-from tenants.database import repeatable
+from tenants import database, versions
 from tenants.versions import Numbers
 from usage.meters import BoundCharge
 
@@ -492,11 +491,4 @@ def _run(query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tupl
 
     (But for a denial, which is then counted twice: who was refused was told nothing wrong.)
     """
-
-    def run() -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(query, parameters)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-    return repeatable(run)
+    return database.repeatable(lambda: database.rows(query, parameters))

@@ -12,9 +12,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
-from tenants.database import repeatable
+from tenants import database
+from tenants.ids import milliseconds_of
+from usage.queries import first_id_at
 
 _SLICE = 5_000  # rows
 _ENDINGS = frozenset({"COMPLETED", "FAILED", "RELEASED", "EXPIRED"})
@@ -89,8 +89,8 @@ def _operation(rows: list[tuple[Any, ...]]) -> Operation:
         tokens_in, tokens_out, units = (sum(row[place] for row in rows) for place in (6, 7, 8))
         costs = [row[9] for row in rows if row[9] is not None]
         cost = sum(costs) if costs else None
-    recorded_at = end[_ID].int >> 80  # the milliseconds of a UUIDv7
-    started = recorded_at if reservation is None else reservation.int >> 80
+    recorded_at = milliseconds_of(end[_ID])
+    started = recorded_at if reservation is None else milliseconds_of(reservation)
     return Operation(
         started, recorded_at, occurred, task, user, model_class, tokens_in, tokens_out, units, cost, ask
     )  # fmt: skip
@@ -100,19 +100,11 @@ def _slices(query: str, tenant: UUID, since: datetime, until: datetime) -> Itera
     nothing = UUID(int=0)
     about: dict[str, Any] = {
         "tenant": tenant, "since": since, "until": until, "last": until + _LONGEST, "slice": _SLICE,
-        "after": _rows("SELECT ledger_uuid7_floor(%(since)s)", {"since": since})[0][0],
-        "after_row": nothing,
+        "after": first_id_at(since), "after_row": nothing,
     }  # fmt: skip
     while True:
-        rows = repeatable(partial(_rows, query, about))
+        rows = database.repeatable(partial(database.rows, query, about))
         yield from rows
         if len(rows) < _SLICE:
             return
         about |= {"after": rows[-1][_RESERVATION] or nothing, "after_row": rows[-1][_ID]}
-
-
-def _rows(query: str, about: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, about)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -7,10 +7,11 @@ somebody works on are skipped, never waited for: any number of keepers, and the 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import connection
+
+from tenants.database import short_statements
 
 SLICE = 1_000
-LONGEST_STATEMENT = "2s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,7 @@ def remove_slice(old: Old, now: datetime) -> int:
 
     `now` is the database's clock. Raises OperationalError where the statement takes over 2 s.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_STATEMENT}'")
+    with short_statements(), connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH old AS MATERIALIZED (

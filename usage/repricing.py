@@ -14,6 +14,7 @@ from uuid import UUID
 from plans import costs, pricing
 from plans.models import TaskKind
 from plans.terms import Catalogue
+from tenants.ids import instant_of
 from usage import ledger
 from usage.ledger import End, Ending, Outcome
 from usage.models import Certainty, LogStatus, UsageLog
@@ -95,7 +96,7 @@ def pages(tenant: UUID, since: datetime, until: datetime, catalogue: Catalogue) 
             id__lte=through, status__in=_ENDED, occurred_at__gte=since, occurred_at__lt=until, task__in=tasks,
             model__isnull=False,
         ).exclude(certainty=Certainty.UNKNOWN)  # fmt: skip
-        reached = datetime.fromtimestamp((through.int >> 80) / 1000, tz=since.tzinfo)
+        reached = instant_of(through)
         yield _page(tenant, list(named.values(*_COLUMNS)), catalogue, (reached - first) / (last - first))
         after = through
 

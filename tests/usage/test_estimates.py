@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from tenants import versions
+from tenants import database, versions
 from tenants.models import Tenant
 from tests.cast import Company
 from tests.parallel import at_once
@@ -231,7 +231,7 @@ def test_pages_that_take_too_long_become_smaller(books: Books, monkeypatch: pyte
     stuck = "FROM (SELECT pg_sleep(CASE WHEN %(each)s > 30 THEN 60 ELSE 0 END)) AS stuck, unnest("
     monkeypatch.setattr(estimates, "_PAGE", estimates._PAGE.replace("FROM unnest(", stuck))
     monkeypatch.setattr(estimates, "_SLICE", 64)
-    monkeypatch.setattr(estimates, "LONGEST_STATEMENT", "300ms")
+    monkeypatch.setattr(database, "LONGEST_STATEMENT", "300ms")
     estimates.compute([books.tenant])
     assert [row.samples for row in all_rows()] == [100]
     monkeypatch.setattr(estimates, "_PAGE", estimates._PAGE.replace("> 30", "> 0"))
