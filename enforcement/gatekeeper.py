@@ -83,7 +83,7 @@ def _decide(prepared: Prepared, now: datetime) -> Decision | _Refused:
         return _confirmed(prepared, answer)
     try:
         answer = ledger.reserve(prepared.tenant, prepared.basis, prepared.reservation)
-        second = _second(prepared, answer)
+        second = _shaped(prepared, _taken(answer.readings)) if answer.outcome in _UNGRANTED else None
         if second is None or second.reservation is None:
             return _decided(prepared, answer)
         answer = ledger.reserve(second.tenant, second.basis, second.reservation)
@@ -208,8 +208,10 @@ def check(caller: Caller, ask: Ask, *, now: datetime) -> Decision:
         return _refused(prepared, prepared.passage.refusal, answer.at)
     if prepared.reservation is None:
         return _passed(prepared, answer.at)
-    if not _fits(prepared, answer.readings):
-        prepared = _shaped(prepared, _taken(answer.readings)) or prepared
+    taken = _taken(answer.readings)
+    charged = [each.charge for each in prepared.bound]
+    if not shaping.fits(charged, _rooms(charged, taken)):
+        prepared = _shaped(prepared, taken) or prepared
     states = records.states_of(prepared.bound, answer.readings)
     binding = binding_of(states)
     return Decision(
@@ -260,12 +262,11 @@ def _nobody(caller: Caller) -> Decision:
     """Who the call is for cannot be told: nothing is recorded, for there is nobody to record it for."""
     answer = asks.confirm_caller(caller)
     if caller.has_bad_ati_token:
-        code, message = (
-            Code.INVALID_ATI_TOKEN,
-            "X-ATI-Token is unknown, expired, revoked or an invitation. Its user's admin can issue a new one.",
-        )
+        code = Code.INVALID_ATI_TOKEN
+        message = "X-ATI-Token is unknown, expired, revoked or an invitation. Its user's admin can issue a new one."
     else:
-        code, message = Code.TENANT_UNRESOLVED, "Say who the call is for: “tenant” in the body, or X-ATI-Token."
+        code = Code.TENANT_UNRESOLVED
+        message = "Say who the call is for: “tenant” in the body, or X-ATI-Token."
     return Decision(allowed=False, code=code, message=message, stored={"mode": "ENFORCE"}, now=answer.at)
 
 
@@ -282,18 +283,12 @@ def _reserving(start: Prepared, passage: Passage, bound: Sequence[BoundCharge]) 
     return replace(start, basis=basis, passage=passage, stored=stored, reservation=wanted)
 
 
-def _second(prepared: Prepared, answer: Answer) -> Prepared | None:
-    """The smaller or cheaper permit to ask for after an answer that grants nothing; None where there is none."""
-    if answer.outcome not in _UNGRANTED:
-        return None
-    return _shaped(prepared, _taken(answer.readings))
-
-
 def _taken(readings: Sequence[Reading]) -> list[int]:
     return [each.used + each.reserved for each in readings]
 
 
 def _shaped(prepared: Prepared, taken: Sequence[int]) -> Prepared | None:
+    """The smaller or cheaper permit to ask for where so much is taken of each meter; None where none fits."""
     bound = prepared.bound
     charged = [each.charge for each in bound]
     passage = gates.second(prepared.terms, prepared.passage, charged, _rooms(charged, taken))
@@ -305,19 +300,7 @@ def _shaped(prepared: Prepared, taken: Sequence[int]) -> Prepared | None:
 
 
 def _rooms(charged: Sequence[Charge], taken: Sequence[int]) -> list[int | None]:
-    return [
-        charge.limit - used if charge.enforced and charge.limit is not None else None
-        for charge, used in zip(charged, taken, strict=True)
-    ]
-
-
-def _fits(prepared: Prepared, readings: Sequence[Reading]) -> bool:
-    """Whether the ledger would grant it on these readings: it fits, and passes no comfortable level."""
-    charged = [each.charge for each in prepared.bound]
-    return all(
-        room is None or charge.amount == 0 or (charge.amount <= room and not shaping.is_above(charge, room))
-        for charge, room in zip(charged, _rooms(charged, _taken(readings)), strict=True)
-    )
+    return [shaping.room(charge, used) for charge, used in zip(charged, taken, strict=True)]
 
 
 def _confirmed(prepared: Prepared, answer: Answer) -> Decision | _Refused:
@@ -330,7 +313,7 @@ def _confirmed(prepared: Prepared, answer: Answer) -> Decision | _Refused:
     return _Refused(
         prepared=prepared,
         decision=_refused(prepared, refusal, answer.at),
-        kept={**prepared.stored, **records.asked(prepared.ask)},
+        kept={**prepared.stored, "ask": records.asked(prepared.ask)},
     )
 
 

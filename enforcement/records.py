@@ -53,7 +53,8 @@ def refused(
     stored: Mapping[str, Any], ask: Ask, bound: Sequence[BoundCharge], readings: Sequence[Reading]
 ) -> dict[str, Any]:
     """What is kept of a refusal by a meter: the permit that did not fit, and every meter as it read then."""
-    return dict(stored) | asked(ask) | {
+    return dict(stored) | {
+        "ask": asked(ask),
         "charges": [each.scope() for each in bound],
         "amounts": [each.charge.amount for each in bound],
         "readings": [number for each in readings for number in (each.used, each.reserved, each.overrun)],
@@ -62,7 +63,7 @@ def refused(
 
 def asked(ask: Ask) -> dict[str, Any]:
     """What was asked, without the caller's own metadata."""
-    return {"ask": {name: value for name, value in ask.body.items() if name != "metadata"}}
+    return {name: value for name, value in ask.body.items() if name != "metadata"}
 
 
 def without_permit(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def reservation(
         ),
         held_cost=permit.hold.cost,
         correlation_id=ask.correlation_id,
-        ask=asked(ask)["ask"],
+        ask=asked(ask),
         metadata=ask.metadata,
         decision=stored,
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """What a call to a model cost at the prices of an instant, and which prices those were."""
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,10 +34,10 @@ def of(
     PriceUnknown where the model had none, or none of something that was used; PriceOutOfBounds and ValueError as
     for pricing.cost_nano_usd.
     """
-    place = bisect_right(model.prices, at, key=lambda entry: entry[0])
-    if not place:
+    in_force = model.dated_price_at(at)
+    if in_force is None:
         raise pricing.PriceUnknown(f"{model.model_id} had no price at {at}")
-    valid_from, prices = model.prices[place - 1]
+    valid_from, prices = in_force
     prices = prices.batched() if is_batch else prices
     cost = pricing.cost_nano_usd(
         prices, input_tokens=input_tokens, cached_input_tokens=cached_input_tokens,

@@ -57,6 +57,19 @@ def fit(
     return None
 
 
+def room(charge: Charge, taken: int) -> int | None:
+    """What is left for a charge of whose limit so much is used or held; None where nothing refuses. May be below 0."""
+    return charge.limit - taken if charge.enforced and charge.limit is not None else None
+
+
+def fits(charged: Sequence[Charge], rooms: Rooms) -> bool:
+    """Whether the ledger would grant these: each fits, and passes no comfortable level."""
+    return all(
+        room is None or charge.amount == 0 or (charge.amount <= room and not is_above(charge, room))
+        for charge, room in zip(charged, rooms, strict=True)
+    )
+
+
 def is_above(charge: Charge, room: int | None) -> bool:
     """Whether a charge passes its comfortable level: used + reserved is what of the limit is not left."""
     if charge.degrade_above is None or charge.limit is None or room is None:

@@ -47,10 +47,15 @@ class ModelTerms:
     is_active: bool
     prices: tuple[tuple[datetime, PriceList], ...]
 
+    def dated_price_at(self, now: datetime) -> tuple[datetime, PriceList] | None:
+        """The price list in force at `now` with its start; None before the first."""
+        place = bisect_right(self.prices, now, key=lambda entry: entry[0])
+        return self.prices[place - 1] if place else None
+
     def price_at(self, now: datetime) -> PriceList | None:
         """The price list in force at `now`; None before the first."""
-        place = bisect_right(self.prices, now, key=lambda entry: entry[0])
-        return self.prices[place - 1][1] if place else None
+        found = self.dated_price_at(now)
+        return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

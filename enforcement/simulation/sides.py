@@ -122,7 +122,7 @@ class Side:
         passage = gates.charge(lane.terms, passage)
         if passage.refusal is not None:
             return Verdict(passage.refusal.code.value)
-        rooms = [_room(spot) for spot in spots]
+        rooms = [shaping.room(spot.charge, spot.meter.used + spot.meter.reserved) for spot in spots]
         is_high = any(shaping.is_above(each, room) for each, room in zip(passage.charged, rooms, strict=True))
         if binding is not None or is_high:
             second = gates.second(lane.terms, passage, passage.charged, rooms)
@@ -194,12 +194,6 @@ def _likeness(terms: Terms) -> tuple[object, ...]:
     return (
         terms.mode, in_force, terms.promise, terms.found, terms.is_access_enforced, terms.are_caps_enforced, caps,
     )  # fmt: skip
-
-
-def _room(spot: Spot) -> int | None:
-    if spot.limit is None or not spot.charge.enforced:
-        return None
-    return spot.limit - spot.meter.used - spot.meter.reserved
 
 
 def _binding(spots: Iterable[Spot], held: Amounts) -> str | None:
