@@ -56,7 +56,7 @@ DECISION = json.dumps(
         "mode": "ENFORCE", "on_failure": "OPEN", "policy_version": "4.1.7", "plan": "PRO",
         "caps": [[f"PLAN MAX_TOKENS_IN {UUID(int=5)}", 32_000]] * 9,
         "params": {"model_class": "PRO_L", "max_tokens_in": 1_200, "max_tokens_out": 500},
-        "shaped": [], "estimated_cost": "0.0123", "hold": None, "would_deny": [],
+        "shaped": [], "estimated_cost": "0.0123", "hold": None,
         "limits": [["DAILY_QUOTA", 500_000, True, "plan PRO"]] * 6, "readings": [0] * 18,
     }
 )  # fmt: skip
