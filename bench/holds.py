@@ -29,7 +29,7 @@ from django.core.management import call_command  # noqa: E402 - what follows nee
 from django.db import transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from bench.run import REPORT  # noqa: E402
+from bench.run import publish  # noqa: E402
 from enforcement import traces  # noqa: E402
 from enforcement.traces import Row  # noqa: E402
 from plans import entitlements, pricing, promises  # noqa: E402
@@ -293,9 +293,7 @@ def main() -> int:
     runs = [(scenario, percentile) for scenario in SCENARIOS for percentile in PERCENTILES]
     results = [played(world, rows[half:], *run) for run in track(runs, description="scenarios")]
     section = written(results, world.estimate, chosen.trace.name, len(rows) - half)
-    print(section)
-    before, _, rest = REPORT.read_text().partition(BEGIN)
-    REPORT.write_text(f"{before}{BEGIN}\n{section}\n{END}{rest.partition(END)[2]}")
+    publish(section, BEGIN, END)
     return 0
 
 

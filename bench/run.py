@@ -219,10 +219,15 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    print(section)
-    before, _, rest = REPORT.read_text().partition(BEGIN)
-    REPORT.write_text(f"{before}{BEGIN}\n{section}\n{END}{rest.partition(END)[2]}")
+    publish(section, BEGIN, END)
     return 0
+
+
+def publish(section: str, begin: str, end: str) -> None:
+    """Show a section of docs/benchmarks.md, and put it there between its marks."""
+    print(section)
+    before, _, rest = REPORT.read_text().partition(begin)
+    REPORT.write_text(f"{before}{begin}\n{section}\n{end}{rest.partition(end)[2]}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from plans.models import LLMModel
 from tenants.admin.figures import number
+from tenants.words import first_of
 from usage import attention
 from usage.attention import MOST
 
@@ -37,14 +38,13 @@ def lines(now: datetime) -> list[Line]:
     found = []
     unpriced = [str(model) for model in LLMModel.objects.active().unpriced(now)]
     if unpriced:
-        todo = (
-            f"Under a budget their class is refused. Enter prices, or run manage.py prices update: {_named(unpriced)}."
-        )
+        names = first_of(unpriced, _NAMED)
+        todo = f"Under a budget their class is refused. Enter prices, or run manage.py prices update: {names}."
         link = f"{reverse('admin:plans_llmmodel_changelist')}?is_active__exact=1&priced=no"
         found.append(Line(count=number(len(unpriced)), what="active models without a price", todo=todo, link=link))
     unsure = attention.unsure_calls(now - timedelta(days=_DAYS))
     if unsure.calls:
-        models = f" Models they named: {_named(unsure.models)}." if unsure.models else ""
+        models = f" Models they named: {first_of(unsure.models, _NAMED)}." if unsure.models else ""
         todo = f"No price, or no counts were sent. Once prices are entered, manage.py reprice corrects them.{models}"
         link = f"{reverse('admin:usage_usagelog_changelist')}?when=7d&certainty__in={','.join(attention.UNSURE)}"
         what = f"calls of the last {_DAYS} days whose cost is not sure"
@@ -60,8 +60,3 @@ def lines(now: datetime) -> list[Line]:
 
 def _bounded(count: int) -> str:
     return f"{MOST:,} or more" if count >= MOST else number(count)
-
-
-def _named(names: list[str] | tuple[str, ...]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

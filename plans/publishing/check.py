@@ -15,6 +15,7 @@ from plans.publishing.contradiction import Contradiction, Kind, warning
 from plans.terms import Entitlements, PlanTerms
 from tenants import versions
 from tenants.models import ATIToken, Tenant, User, UserStatus
+from tenants.words import first_of
 
 _TEN_TIMES = 10
 _NAMED = 5
@@ -86,7 +87,7 @@ def _seats(draft: Plan) -> Iterator[Contradiction]:
     rows = tenants.filter(people__gt=draft.max_seats).order_by("ati_id").values_list("ati_id", "people")
     full = [f"{ati_id} ({count:,})" for ati_id, count in rows]
     if full:
-        yield warning(Kind.SEATS_TAKEN, f"max_seats {draft.max_seats:,}: more people are in {_some(full)}.")
+        yield warning(Kind.SEATS_TAKEN, f"max_seats {draft.max_seats:,}: more people are in {first_of(full, _NAMED)}.")
 
 
 def _foreign_users(draft: Plan, now: datetime) -> Iterator[Contradiction]:
@@ -125,8 +126,3 @@ def _uuid(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

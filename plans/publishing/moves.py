@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from plans.models import Plan
 from tenants.models import ATIToken
 from tenants.tokens import fold_due
+from tenants.words import first_of
 
 _NAMED = 8
 
@@ -35,8 +36,7 @@ class Group:
     @property
     def names(self) -> str:
         """The first of the tenants, and how many more there are."""
-        more = len(self.tenants) - _NAMED
-        return ", ".join(self.tenants[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        return first_of(self.tenants, _NAMED)
 
     def __str__(self) -> str:
         return f"{self.names}: {self.becomes}"
