@@ -10,7 +10,7 @@ from tenants.authentication import Caller
 from tenants.facts import TenantFacts
 from tenants.versions import Numbers
 from usage import ledger
-from usage.ledger import Answer, Basis
+from usage.entries import Answer, Basis
 
 _NOWHERE = UUID(int=0)
 

@@ -10,8 +10,8 @@ from plans import pricing
 from plans.charges import Measure, PeriodKind
 from plans.codes import Code
 from plans.models import RolloutGate
-from plans.policies import Wants
-from usage.ledger import Reading
+from plans.permits import Wants
+from usage.entries import Reading
 
 # The gates in the order in which they are tried, and the code of each refusal.
 GATE_CODES = {

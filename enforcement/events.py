@@ -24,7 +24,7 @@ from tenants.facts import TenantFacts
 from tenants.models import EnforcementMode, Scope
 from tenants.views import json_answer, note
 from usage import ledger, meters
-from usage.ledger import Answer, Event, Fact, Outcome
+from usage.entries import Answer, Event, Fact, Outcome
 from usage.measures import BadUsage, Totals
 from usage.models import Certainty
 

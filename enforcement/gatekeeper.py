@@ -18,11 +18,11 @@ from enforcement.gates import Passage, Terms
 from plans import entitlements, policies, pricing, shaping
 from plans.charges import Charge
 from plans.codes import Code
-from plans.policies import Refusal
+from plans.permits import Refusal
 from tenants.authentication import Caller
 from tenants.models import EnforcementMode
 from usage import estimates, ledger, meters
-from usage.ledger import Answer, Basis, Outcome, Reading, Reservation
+from usage.entries import Answer, Basis, Outcome, Reading, Reservation
 from usage.meters import BoundCharge
 
 _UNGRANTED = (Outcome.DENIED, Outcome.DEGRADE)

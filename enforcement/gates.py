@@ -10,7 +10,8 @@ from plans import charges, modes, policies, shaping
 from plans.charges import Charge
 from plans.codes import Code
 from plans.models import RolloutGate, RuleKey, TaskKind
-from plans.policies import Caps, Refusal, Shape, Typical, Wants
+from plans.permits import Refusal, Shape, Typical, Wants
+from plans.policies import Caps
 from plans.shaping import Rooms
 from plans.terms import Entitlements, FeatureTerms, TaskPromise, TaskTerms
 from tenants.models import EnforcementMode

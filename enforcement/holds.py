@@ -9,7 +9,7 @@ from enforcement.settlement import started_at
 from plans.charges import Measure, PeriodKind
 from plans.pricing import usd
 from usage.answers import Instant, Usd
-from usage.ledger import readings_of
+from usage.entries import readings_of
 from usage.models import ReservationStatus, UsageReservation
 
 

@@ -16,7 +16,7 @@ from plans.terms import Catalogue, Entitlements, FeatureTerms, TaskTerms
 from tenants.facts import TenantFacts
 from usage import meters, queries
 from usage.answers import Instant
-from usage.ledger import Reading
+from usage.entries import Reading
 from usage.models import UsageMeter
 
 # The permit's parameter that each cap bounds.

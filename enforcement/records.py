@@ -8,10 +8,10 @@ from enforcement.decisions import Ask, MeterState, meter_states
 from enforcement.gates import Passage, Terms
 from plans import modes, pricing
 from plans.models import TaskKind
-from plans.policies import Shape
+from plans.permits import Shape
 from tenants.models import EnforcementMode
 from tenants.versions import Numbers
-from usage.ledger import Reading, Reservation
+from usage.entries import Reading, Reservation
 from usage.meters import BoundCharge
 
 

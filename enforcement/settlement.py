@@ -20,7 +20,7 @@ from tenants.authentication import Caller
 from tenants.ids import milliseconds_of
 from tenants.versions import Numbers
 from usage import ledger, measures
-from usage.ledger import Answer, Basis, End, Ending, Outcome
+from usage.entries import Answer, Basis, End, Ending, Outcome, readings_of
 from usage.measures import Totals
 
 _EVENTS_HINT = "Book what was used at /api/v1/usage/events."
@@ -207,7 +207,7 @@ def _quotas(states: Sequence[MeterState], now: datetime) -> list[dict[str, Any]]
 
 def _states(body: Mapping[str, Any], limits: Sequence[Sequence[Any]]) -> tuple[MeterState, ...]:
     """The meters of an ending as it left them."""
-    return meter_states(body["charges"], limits, body["amounts"], ledger.readings_of(body["readings"]))
+    return meter_states(body["charges"], limits, body["amounts"], readings_of(body["readings"]))
 
 
 def _limits_shown(answer: Answer, body: Mapping[str, Any]) -> Sequence[Sequence[Any]]:

@@ -19,7 +19,7 @@ from plans import entitlements
 from tenants.authentication import Caller
 from tenants.views import json_answer, note
 from usage import ledger
-from usage.ledger import Answer, End, Ending, Outcome
+from usage.entries import Answer, End, Ending, Outcome
 from usage.measures import BadUsage
 
 _REPLAYED = {"Idempotent-Replayed": "true"}

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from enforcement.complaints import invalid
 from enforcement.decisions import Ask
 from enforcement.errors import Invalid, Malformed
-from plans.policies import Wants
+from plans.permits import Wants
 
 T = TypeVar("T")
 

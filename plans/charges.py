@@ -7,7 +7,8 @@ from django.db import models
 
 from plans import modes
 from plans.models import FEATURE_QUOTAS, Overage, RolloutGate, RuleKey, RuleScope, Unit
-from plans.policies import SCOPE_RANKS, Shape
+from plans.permits import Shape
+from plans.policies import SCOPE_RANKS
 from plans.terms import Entitlements, TaskTerms
 from tenants.models import EnforcementMode
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from plans import charges, policies
 from plans.charges import Charge
 from plans.models import RolloutGate, RuleKey, TaskKind
-from plans.policies import Caps, Shape, Shaping
+from plans.permits import Shape, Shaping
+from plans.policies import Caps
 from plans.terms import Entitlements, TaskPromise, TaskTerms
 
 Rooms = Sequence[int | None]

@@ -9,7 +9,7 @@ from uuid import UUID
 from plans.models import RolloutGate
 from tenants.ids import instant_of
 from usage import queries
-from usage.ledger import Reading, readings_of
+from usage.entries import Reading, readings_of
 from usage.models import Denial, UsageLog, UsageMeter
 from usage.sight import Sight
 

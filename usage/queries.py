@@ -23,7 +23,7 @@ from django.db.models.functions import Coalesce, Concat
 from plans.calendars import calendar_of
 from plans.charges import PeriodKind
 from plans.periods import period
-from usage.ledger import Reading
+from usage.entries import Reading
 from usage.models import Denial, LogStatus, UsageLog, UsageMeter, UsageReservation
 from usage.sight import Sight
 

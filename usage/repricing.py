@@ -16,7 +16,7 @@ from plans.models import TaskKind
 from plans.terms import Catalogue
 from tenants.ids import instant_of
 from usage import ledger
-from usage.ledger import End, Ending, Outcome
+from usage.entries import End, Ending, Outcome
 from usage.models import Certainty, LogStatus, UsageLog
 from usage.queries import first_id_at
 

@@ -11,7 +11,7 @@ from plans.codes import Code
 from plans.models import RolloutGate
 from plans.terms import TaskTerms
 from usage.decided import Decided, Kept
-from usage.ledger import Reading
+from usage.entries import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

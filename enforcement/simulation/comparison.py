@@ -13,7 +13,7 @@ from enforcement.simulation.meters import Amounts, Spot
 from enforcement.simulation.sides import Side, Verdict, booked, held_by
 from enforcement.wire import EnforceBody
 from plans.charges import Measure
-from plans.policies import Shape, Wants
+from plans.permits import Shape, Wants
 from usage.operations import Operation
 
 _TELL_EVERY = 2_000

@@ -13,10 +13,11 @@ from plans import charges, policies, pricing, shaping
 from plans.calendars import calendar_of
 from plans.charges import Charge, Measure
 from plans.models import RuleKey, TaskKind, Unit
-from plans.policies import EstimateMissing, Shape, Wants
+from plans.permits import Shape, Wants
+from plans.policies import EstimateMissing
 from plans.pricing import PriceOutOfBounds
 from plans.terms import Entitlements
-from usage.ledger import Reading
+from usage.entries import Reading
 from usage.operations import Operation
 
 INVALID = "INVALID"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from plans import charges, policies, shaping
 from plans.models import Overage, RuleKey, RuleScope, TaskKind
-from plans.policies import EstimateMissing, Shape, Wants
+from plans.permits import Shape, Wants
+from plans.policies import EstimateMissing
 from plans.pricing import PriceOutOfBounds
 from plans.publishing.contradiction import Contradiction, Kind, warning
 from plans.terms import Entitlements, PlanTerms, TaskPromise, TaskTerms

@@ -11,7 +11,7 @@ from itertools import permutations
 from plans import charges, policies
 from plans.charges import Charge, Measure, PeriodKind
 from plans.models import RuleKey, RuleScope, TaskKind, Unit
-from plans.policies import Shape, Wants
+from plans.permits import Shape, Wants
 from plans.publishing.changes import usd
 from plans.publishing.contradiction import Contradiction, Kind, warning
 from plans.publishing.coverage import ANYBODY, full_permit, usable

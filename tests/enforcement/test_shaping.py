@@ -11,7 +11,7 @@ from enforcement.gates import Passage, Terms
 from plans import charges, policies, shaping
 from plans.charges import Charge
 from plans.models import RolloutGate, RuleKey, Unit
-from plans.policies import Shape, Wants
+from plans.permits import Shape, Wants
 from tests.plans.terms_world import CLASSES, TASK, entitled
 from usage.estimates import Estimate
 

@@ -13,7 +13,7 @@ from tests import cast, console
 from tests.enforcement.api import Api
 from tests.usage.rows import make_log, make_meter
 from usage import ledger
-from usage.ledger import End, Ending
+from usage.entries import End, Ending
 from usage.models import UsageLog
 
 USED = {"input_tokens": 1_000, "output_tokens": 100}

@@ -9,7 +9,7 @@ import pytest
 from plans import charges, entitlements, policies
 from plans.charges import Charge
 from plans.models import Plan, PlanFeature, PlanLLMAccess, PolicyRule, RuleKey
-from plans.policies import NOTHING, Hold
+from plans.permits import NOTHING, Hold
 from plans.terms import Entitlements
 from tenants import tokens, versions
 from tenants.models import EnforcementMode

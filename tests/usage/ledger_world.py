@@ -16,7 +16,7 @@ from tenants.models import Tenant
 from tenants.versions import Numbers
 from usage import ledger, meters
 from usage.audit import Breach, audit
-from usage.ledger import Answer, Basis, End, Ending, Event, Fact, Reservation
+from usage.entries import Answer, Basis, End, Ending, Event, Fact, Reservation
 from usage.meters import BoundCharge
 from usage.models import UsageLog, UsageMeter, UsageReservation
 

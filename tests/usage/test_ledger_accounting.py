@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.usage.ledger_world import HELD, Books, State, booked, end, everything, released, totals
-from usage.ledger import End, Ending
+from usage.entries import End, Ending
 from usage.models import UsageLog
 
 UNITS = ("REQUESTS", "TOKENS", "API_CALLS", "ITEMS")

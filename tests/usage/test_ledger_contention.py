@@ -20,7 +20,8 @@ from plans.charges import Charge
 from tests.parallel import at_once
 from tests.usage.ledger_world import ALWAYS, Books, State, charge, end, released, totals
 from usage import ledger
-from usage.ledger import Answer, LostRace, Reservation
+from usage.entries import Answer, Reservation
+from usage.ledger import LostRace
 from usage.models import UsageReservation
 
 T = TypeVar("T")

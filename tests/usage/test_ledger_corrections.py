@@ -9,7 +9,7 @@ import pytest
 from tests.parallel import at_once
 from tests.usage.ledger_world import Books, State, booked, end, fact_charges, totals
 from usage import ledger
-from usage.ledger import End
+from usage.entries import End
 
 SAID = end(said=totals(80, 40, cached=20, written=10, calls=1, items=2))  # 200 nano-USD
 

@@ -24,7 +24,7 @@ from tests.usage import ledger_world as world
 from tests.usage.ledger_model import NOTHING, Booking, Charge, Counts, Hold, Model, Said
 from tests.usage.ledger_world import ALWAYS, Books, breaches
 from usage import ledger
-from usage.ledger import Answer, End, Event, Reservation
+from usage.entries import Answer, End, Event, Reservation
 from usage.models import UsageLog, UsageReservation
 
 LIFE = settings(

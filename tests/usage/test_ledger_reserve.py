@@ -10,7 +10,8 @@ from plans.charges import Charge, Measure
 from tests.usage.blocked import begin, wait_for
 from tests.usage.ledger_world import ALWAYS, Books, State, charge, end, everything, totals
 from usage import ledger
-from usage.ledger import LostRace, Reading
+from usage.entries import Reading
+from usage.ledger import LostRace
 from usage.models import UsageMeter, UsageReservation
 
 UNITS = charge("UNITS", 40, 100)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.usage.ledger_world import ALWAYS, Books, State, charge, end, everything, released, totals
 from usage import ledger
-from usage.ledger import End
+from usage.entries import End, readings_of
 from usage.models import UsageReservation
 
 UNITS = charge("UNITS", 40, 100)
@@ -96,7 +96,7 @@ def test_the_answer_says_what_was_booked_where_and_how_the_meters_stand(books: B
     assert dict(zip(measures, answer.body["overruns"], strict=True)) == {
         "UNITS": 250, "TOKENS": 250, "COST": 350, "REQUESTS": 0, "SLOTS": 0,
     }  # fmt: skip
-    readings = ledger.readings_of(answer.body["readings"])
+    readings = readings_of(answer.body["readings"])
     states = books.meters(charges)
     assert [(each.used, each.overrun) for each in readings] == [
         (states[measure].used, states[measure].overrun) for measure in measures

@@ -16,7 +16,8 @@ from tenants.models import Scope, Tenant
 from tenants.versions import Numbers
 from tests.usage.ledger_world import ALWAYS, Books, breaches, charge, end, released, totals
 from usage import ledger
-from usage.ledger import Basis, Stale
+from usage.entries import Basis
+from usage.ledger import Stale
 from usage.models import UsageEvent, UsageLog, UsageMeter, UsageReservation
 
 UNITS = charge("UNITS", 40, 100)

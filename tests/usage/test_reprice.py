@@ -17,7 +17,7 @@ from tests.enforcement.api import Api
 from tests.parallel import at_once
 from tests.usage.ledger_world import breaches
 from usage import ledger, repricing
-from usage.ledger import End, Ending
+from usage.entries import End, Ending
 from usage.models import UsageLog, UsageMeter, UsageReservation
 
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)

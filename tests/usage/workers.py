@@ -30,7 +30,8 @@ from metering_site.embedded.processes import wait_until
 from plans import catalogue
 from tests.usage.ledger_world import ALWAYS, Books, charge, end, released, totals
 from usage import keeper, ledger
-from usage.ledger import Ending, LostRace
+from usage.entries import Ending
+from usage.ledger import LostRace
 
 T = TypeVar("T")
 
