@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import schemathesis
+from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from django.urls import get_resolver
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -19,7 +20,6 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.feedback import NO_FEEDBACK
 
 from enforcement.schema.operations import OPERATIONS
-from metering_site.wsgi import application
 from tests.cast import Company
 from tests.enforcement.api import Api, body_of
 from tests.enforcement.described import assert_described, description, operations, wrong_with
@@ -213,7 +213,7 @@ def capped(schema: Any) -> Any:
 def cases() -> dict[str, Any]:
     """What schemathesis makes of the description, by operation."""
     read = schemathesis.openapi.from_dict(capped(description()))
-    read.app = application
+    read.app = get_wsgi_application()
     found = [result.ok() for result in read.get_all_operations() if isinstance(result, Ok)]
     return {operation.definition.raw["operationId"]: operation for operation in found}
 
