@@ -16,10 +16,8 @@ from rest_framework.request import Request
 
 from tenants import facts, tokens, versions
 from tenants.facts import KeyFacts, TenantFacts, TokenFacts
-from tenants.models import Role, Scope, ServiceKey
+from tenants.models import Scope, ServiceKey
 from tenants.versions import Numbers
-
-_SEES_ALL = frozenset({Role.OWNER, Role.ADMIN, Role.MANAGER})
 
 
 class Unauthenticated(Exception):
@@ -48,25 +46,20 @@ class Caller:
     """Who calls, and what the answer to "who" relied on.
 
     `tenant` is the only tenant the caller may act for (None = any); `user_key` the user it is, under an ATI
-    token. `calls_per_second` is its key's. `has_bad_ati_token`: an X-ATI-Token came along that does not
-    authenticate.
+    token. `sees_all`: it may read the usage of every user of its tenant. `calls_per_second` is its key's.
+    `has_bad_ati_token`: an X-ATI-Token came along that does not authenticate.
     """
 
     scopes: frozenset[Scope]
     key: UUID | None
     tenant: UUID | None
     user_key: str | None
-    role: Role | None
+    sees_all: bool
     numbers: Numbers
     until: datetime | None
     calls_per_second: int | None = None
     has_bad_ati_token: bool = False
     is_authenticated: bool = field(default=True, init=False)
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether it may read the usage of every user of its tenant."""
-        return self.role is None or self.role in _SEES_ALL
 
 
 def _presented(text: str | None) -> tokens.Presented | None:
@@ -114,7 +107,7 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
         tenant, token = _token(presented, now)
         return Caller(
             scopes=frozenset({Scope.ENFORCE, Scope.READ}), key=None, tenant=tenant.id,
-            user_key=str(token.user), role=token.role, numbers=Numbers(tenant=tenant.number),
+            user_key=str(token.user), sees_all=token.sees_all, numbers=Numbers(tenant=tenant.number),
             until=token.until,
         )  # fmt: skip
     ring = facts.keys()
@@ -130,7 +123,7 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
     if key.tenant is not None and key.tenant != tenant.id:
         raise facts.TenantUnknown(tenant.id)
     return Caller(
-        scopes=key.scopes, key=key.id, tenant=tenant.id, user_key=str(token.user), role=token.role,
+        scopes=key.scopes, key=key.id, tenant=tenant.id, user_key=str(token.user), sees_all=token.sees_all,
         numbers=Numbers(keys=ring.number, tenant=tenant.number), until=_earlier(key.until, token.until),
         calls_per_second=key.calls_per_second,
     )  # fmt: skip
@@ -138,7 +131,7 @@ def _resolve(credentials: Credentials, now: datetime) -> Caller:
 
 def _keyed(key: KeyFacts, ring: facts.KeyRing, *, has_bad_ati_token: bool = False) -> Caller:
     return Caller(
-        scopes=key.scopes, key=key.id, tenant=key.tenant, user_key=None, role=None,
+        scopes=key.scopes, key=key.id, tenant=key.tenant, user_key=None, sees_all=True,
         numbers=Numbers(keys=ring.number), until=key.until, calls_per_second=key.calls_per_second,
         has_bad_ati_token=has_bad_ati_token,
     )  # fmt: skip

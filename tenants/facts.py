@@ -13,7 +13,6 @@ from tenants.database import repeatable
 from tenants.models import (
     ATIToken,
     EnforcementMode,
-    Role,
     Scope,
     ServiceKey,
     Tenant,
@@ -42,7 +41,7 @@ class TokenFacts:
     id: UUID
     hash: bytes
     user: UUID | None
-    role: Role | None
+    sees_all: bool
     is_usable: bool
     until: datetime | None
 
@@ -131,7 +130,7 @@ def read_tenant(tenant_id: UUID) -> TenantFacts:
             id=row.id,
             hash=bytes(row.hash),
             user=row.user_id,
-            role=Role(row.user.role) if row.user else None,
+            sees_all=row.user is not None and row.user.sees_all,
             is_usable=row.user is not None
             and row.status == TokenStatus.ACTIVE
             and row.user.status == UserStatus.ACTIVE,

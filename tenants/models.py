@@ -241,6 +241,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=UserStatus.ACTIVE,
         help_text="A suspended person cannot log in, and their tokens answer 401.",
     )
+    is_shown_all_usage = models.BooleanField(
+        default=False,
+        help_text="Lets an analyst or viewer see everybody's usage. Owners, admins and managers see it anyway.",
+    )
     signup_token = models.ForeignKey(
         "tenants.ATIToken",
         on_delete=models.PROTECT,
@@ -278,7 +282,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             models.UniqueConstraint(fields=["tenant", "id"], name="tenants_user_tenant_id"),
         ]
-        triggers = versions.counted("r.tenant_id", columns=["tenant_id", "role", "status"])
+        triggers = versions.counted("r.tenant_id", columns=["tenant_id", "role", "status", "is_shown_all_usage"])
 
     def __str__(self) -> str:
         return self.email
@@ -297,6 +301,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_staff(self) -> bool:
         """Whether they may enter the admin: super admins only."""
         return self.role == Role.SUPER_ADMIN
+
+    @property
+    def manages(self) -> bool:
+        """Whether they manage their tenant's people and tokens."""
+        return self.role in (Role.OWNER, Role.ADMIN)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether they see the usage of everybody in their tenant, and not just their own."""
+        return self.is_shown_all_usage or self.role in (Role.OWNER, Role.ADMIN, Role.MANAGER)
 
     def get_full_name(self) -> str:
         return self.name or self.email

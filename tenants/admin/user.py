@@ -37,7 +37,7 @@ class PersonForm(UserChangeForm, WordedForm):  # type: ignore[type-arg]  # gener
 
     class Meta:
         model = User
-        fields = ("email", "name", "role", "status", "password")
+        fields = ("email", "name", "role", "is_shown_all_usage", "status", "password")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         super().__init__(*args, **kwargs)
@@ -89,7 +89,7 @@ class UserAdmin(DjangoUserAdmin, Admin):  # type: ignore[type-arg,misc]  # as Un
         (
             "What they may do",
             {
-                "fields": ["tenant", "role", "status"],
+                "fields": ["tenant", "role", "is_shown_all_usage", "status"],
                 "description": "A suspended person cannot log in, and their tokens answer 401 at once.",
             },
         ),

@@ -82,7 +82,7 @@ def test_a_plan_reaches_an_employee_by_root_token_owner_and_invitation(db: None,
     assert issued.record.plan_tier(NOW) == plan_code
 
     caller = authentication.resolve(credentials(issued.text), now=NOW, fresh=True)
-    assert (caller.tenant, caller.user_key, caller.role) == (tenant.id, str(employee.id), Role.VIEWER)
+    assert (caller.tenant, caller.user_key, caller.sees_all) == (tenant.id, str(employee.id), False)
     assert caller.scopes == {Scope.ENFORCE, Scope.READ}
 
 

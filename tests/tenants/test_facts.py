@@ -7,7 +7,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from tenants import facts, tokens, versions
-from tenants.models import EnforcementMode, Role, Scope, Tenant
+from tenants.models import EnforcementMode, Scope, Tenant
 from tests import cast
 
 NOW = datetime.now(UTC)
@@ -23,7 +23,7 @@ def test_the_facts_of_a_tenant_are_its_row_its_plan_and_its_tokens(acme: cast.Co
     assert found.root is not None
     assert found.root.plan == cast.plan("PRO").id
     by_user = {token.user: token for token in found.tokens.values()}
-    assert by_user[acme.owner.user.id].role == Role.OWNER
+    assert by_user[acme.owner.user.id].sees_all
     assert by_user[acme.owner.user.id].is_usable
     assert not by_user[None].is_usable
 

@@ -28,7 +28,7 @@ def test_a_key_may_do_what_its_scopes_say(acme: cast.Company) -> None:
     found = caller(issued.text)
     assert found.scopes == {Scope.ENFORCE, Scope.READ}
     assert (found.tenant, found.key) == (acme.tenant.id, issued.record.id)
-    assert (found.user_key, found.role, found.sees_all) == (None, None, True)
+    assert (found.user_key, found.sees_all) == (None, True)
     with pytest.raises(TokenError, match="at least one"):
         tokens.issue_key("search", [])
 

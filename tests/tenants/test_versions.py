@@ -69,7 +69,7 @@ def test_every_column_of_a_token_that_decides_counts(acme: cast.Company, values:
         ATIToken.objects.filter(pk=acme.root.pk).update(**values)
 
 
-@pytest.mark.parametrize("values", [{"role": "VIEWER"}, {"status": "SUSPENDED"}])
+@pytest.mark.parametrize("values", [{"role": "VIEWER"}, {"status": "SUSPENDED"}, {"is_shown_all_usage": True}])
 def test_every_column_of_a_user_that_decides_counts(acme: cast.Company, values: dict[str, Any]) -> None:
     with moves(acme.tenant.id):
         User.objects.filter(pk=acme.owner.user.pk).update(**values)
