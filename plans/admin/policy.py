@@ -1,4 +1,4 @@
-"""Policy rules (numbers that cap or limit) and roll-out rules (from when gates bind)."""
+"""Policy rules: numbers that cap a call or limit a meter."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +12,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from plans.admin.promise import OfPlanAdmin, OfPlanInline
-from plans.admin.vocabulary import MODE_COLOURS
-from plans.models import MAX_LIMIT, PolicyRule, RolloutRule, RuleKey, RuleScope
-from tenants.admin.base import Admin, WordedForm
+from plans.models import MAX_LIMIT, PolicyRule, RuleKey, RuleScope
+from tenants.admin.base import WordedForm
 from tenants.admin.figures import UNLIMITED, UsdField, budget, limit
 from tenants.admin.unfolded import display as labelled
 
@@ -223,44 +222,3 @@ class PolicyRuleAdmin(OfPlanAdmin):
     @display(description="Value", ordering="value")
     def value_figure(self, rule: PolicyRule) -> str:
         return shown_value(rule)
-
-
-class RolloutForm(WordedForm):
-    """From when a gate is watched or binds."""
-
-    class Meta:
-        model = RolloutRule
-        fields = ("tenant", "gate", "mode", "starts_at", "reason")
-        labels = {"starts_at": "From (UTC)"}
-
-
-@admin.register(RolloutRule)
-class RolloutRuleAdmin(Admin):
-    """From when gates are watched or bind. Without a row, a gate binds."""
-
-    form = RolloutForm
-    list_display = ["gate", "shown_mode", "subject", "starts_at", "reason"]
-    list_filter = ["gate", "mode", ("tenant", AutocompleteSelectFilter)]
-    list_select_related = ["tenant"]
-    search_fields = ["gate", "reason", "tenant__ati_id", "tenant__name"]
-    date_hierarchy = "starts_at"
-    autocomplete_fields = ["tenant"]
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": ["tenant", "gate", "mode"],
-                "description": "A tenant's own row beats everybody's, and the latest start that has passed beats "
-                "earlier ones. “Off” for all gates and everybody is the kill switch: nothing is checked or recorded.",
-            },
-        ),
-        ("When and why", {"fields": ["starts_at", "reason"]}),
-    ]  # fmt: skip
-
-    @display(description="For", empty_value="everybody", ordering="tenant__ati_id")
-    def subject(self, rule: RolloutRule) -> str | None:
-        return str(rule.tenant) if rule.tenant else None
-
-    @labelled(description="Mode", ordering="mode", label=MODE_COLOURS)
-    def shown_mode(self, rule: RolloutRule) -> str:
-        return rule.mode.capitalize()

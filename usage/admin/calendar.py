@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from plans import calendars
+from plans.admin.tenant import FirstCycleTenantAdmin
 from tenants.admin.asking import Question, ask
-from tenants.admin.tenant import TenantAdmin
 from tenants.admin.unfolded import action
 from tenants.models import Tenant
 
@@ -34,10 +34,10 @@ class CalendarForm(forms.Form):
         return zone
 
 
-class CalendarTenantAdmin(TenantAdmin):
+class CalendarTenantAdmin(FirstCycleTenantAdmin):
     """Tenants, with the change of their calendar."""
 
-    actions_detail = [*TenantAdmin.actions_detail, "change_calendar"]
+    actions_detail = [*FirstCycleTenantAdmin.actions_detail, "change_calendar"]
 
     @action(description="Change calendar", permissions=["change"], icon="calendar_month")
     def change_calendar(self, request: HttpRequest, object_id: str) -> HttpResponse:
