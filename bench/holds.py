@@ -32,7 +32,7 @@ from django.test import Client  # noqa: E402
 from bench.run import publish  # noqa: E402
 from enforcement import traces  # noqa: E402
 from enforcement.traces import Row  # noqa: E402
-from plans import entitlements, pricing, promises  # noqa: E402
+from plans import entitlements, money, pricing, promises  # noqa: E402
 from plans.charges import Measure, PeriodKind  # noqa: E402
 from plans.models import Plan, PlanStatus, PolicyRule, RuleKey, RuleScope  # noqa: E402
 from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise  # noqa: E402
@@ -216,7 +216,7 @@ def played(world: World, rows: Sequence[Row], scenario: Scenario, percentile: in
         elif answer["code"] == "BUDGET_EXCEEDED":
             if result.first_refused is None:
                 result.first_refused = number
-                result.used_then = pricing.nano_usd(answer["binding"]["used"])
+                result.used_then = money.nano_usd(answer["binding"]["used"])
             result.refused += 1
         else:
             raise SystemExit(f"{answer['code']}: {answer['message']}")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from plans import pricing
+from plans import money
 from plans.charges import Measure, PeriodKind
 from plans.codes import Code
 from plans.models import RolloutGate
@@ -90,7 +90,7 @@ class MeterState:
 
     def shown(self, amount: int) -> int | str:
         """An amount of this measure on the wire: money as USD, anything else as its count."""
-        return pricing.usd(amount) if self.measure == Measure.COST else amount
+        return money.usd(amount) if self.measure == Measure.COST else amount
 
     def share_left(self, held: int = 0) -> float:
         """The share of the limit that is left once `held` more is taken; what is tightest sorts first."""
@@ -136,7 +136,7 @@ class MeterState:
         if self.user is not None:
             subject = f"{subject} for this user"
         if self.measure == Measure.COST:
-            asked, left, limit = (f"USD {pricing.usd(n)}" for n in (self.amount, self.remaining, self.limit or 0))
+            asked, left, limit = (f"USD {money.usd(n)}" for n in (self.amount, self.remaining, self.limit or 0))
         else:
             asked, left, limit = (f"{n:,}" for n in (self.amount, self.remaining, self.limit or 0))
             unit = _UNIT_WORDS.get(self.unit, self.unit.lower())

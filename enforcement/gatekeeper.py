@@ -15,10 +15,11 @@ from enforcement import asks, gates, records
 from enforcement.decisions import Ask, Decision, MeterState, binding_of, meter_states
 from enforcement.errors import Invalid, KeyConflict, Unknown
 from enforcement.gates import Passage, Terms
-from plans import entitlements, policies, pricing, shaping
+from plans import entitlements, policies, shaping
 from plans.charges import Charge
 from plans.codes import Code
 from plans.permits import Refusal
+from plans.rates import PriceOutOfBounds
 from tenants.authentication import Caller
 from tenants.models import EnforcementMode
 from usage import estimates, ledger, meters
@@ -239,14 +240,14 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
         asks.require_class(entitled.catalogue, ask.wants.model_class)
         at = gates.terms(entitled, task, user)
         passage = gates.decide(at, ask.wants, lambda code: estimates.of(tenant.id, code, now))
-    except (Invalid, policies.EstimateMissing, pricing.PriceOutOfBounds) as error:
+    except (Invalid, policies.EstimateMissing, PriceOutOfBounds) as error:
         # The refusal of a request rests on the catalogue too: it is confirmed, and a replay answered first.
         answer = ledger.confirm(tenant.id, basis, key=key or None, asked=asked)
         if answer.outcome != Outcome.CONFIRMED:
             return _replayed(answer)
         if isinstance(error, policies.EstimateMissing):
             raise Invalid(error.field, str(error)) from None
-        if isinstance(error, pricing.PriceOutOfBounds):
+        if isinstance(error, PriceOutOfBounds):
             raise Invalid("estimate", "It costs more than one operation can: ask for less.") from None
         raise
     stored = records.begun(at, basis.numbers)

@@ -106,7 +106,7 @@ def _missing_from_plan(entitled: Entitlements, task: TaskTerms) -> Refusal | Non
 def decide(at: Terms, wants: Wants, estimate_of: EstimateOf) -> Passage:
     """The gates that look at the numbers: model class, caps, price; and what a permit charges to which meters.
 
-    Raises policies.EstimateMissing and pricing.PriceOutOfBounds as `policies.shape` does.
+    Raises policies.EstimateMissing and PriceOutOfBounds as `policies.shape` does.
     """
     return charge(at, permit(at, wants, estimate_of))
 

@@ -7,7 +7,7 @@ from enforcement.answers import Amount, Params, Scope
 from enforcement.decisions import MeterState, meter_states
 from enforcement.settlement import started_at
 from plans.charges import Measure, PeriodKind
-from plans.pricing import usd
+from plans.money import usd
 from usage.answers import Instant, Usd
 from usage.entries import readings_of
 from usage.models import ReservationStatus, UsageReservation

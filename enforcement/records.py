@@ -6,7 +6,7 @@ from uuid import UUID
 
 from enforcement.decisions import Ask, MeterState, meter_states
 from enforcement.gates import Passage, Terms
-from plans import modes, pricing
+from plans import modes, money
 from plans.models import TaskKind
 from plans.permits import Shape
 from tenants.models import EnforcementMode
@@ -35,7 +35,7 @@ def permitted(at: Terms, passage: Passage, permit: Shape, bound: Sequence[BoundC
             {"param": each.param, "asked": each.asked, "granted": each.granted, "because": each.because}
             for each in permit.shaped
         ],
-        "estimated_cost": None if permit.cost is None else pricing.usd(permit.cost),
+        "estimated_cost": None if permit.cost is None else money.usd(permit.cost),
         "hold": _hold(permit),
         **({"would_deny": [refusal.code for refusal in passage.found]} if passage.found else {}),
         "limits": limits_of(bound),
@@ -157,7 +157,7 @@ def _hold(permit: Shape) -> dict[str, Any] | None:
         "samples": typical.samples,
         "input_tokens": hold.input_tokens,
         "output_tokens": hold.output_tokens,
-        "cost": None if hold.cost is None else pricing.usd(hold.cost),
+        "cost": None if hold.cost is None else money.usd(hold.cost),
         "overshoot_tokens": permitted_tokens - held_tokens,
-        "overshoot_cost": None if permit.cost is None or hold.cost is None else pricing.usd(permit.cost - hold.cost),
+        "overshoot_cost": None if permit.cost is None or hold.cost is None else money.usd(permit.cost - hold.cost),
     }

@@ -13,8 +13,9 @@ from enforcement.asks import tenant_of
 from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
 from enforcement.wire import CommitBody, EventBody
-from plans import charges, costs, entitlements, modes, pricing
+from plans import charges, costs, entitlements, modes, money, pricing
 from plans.models import RolloutGate
+from plans.rates import PriceOutOfBounds
 from plans.terms import Catalogue
 from tenants.authentication import Caller
 from tenants.ids import milliseconds_of
@@ -145,7 +146,7 @@ def _price(
         )  # fmt: skip
     except pricing.PriceUnknown:
         return unpriced
-    except pricing.PriceOutOfBounds as error:
+    except PriceOutOfBounds as error:
         raise errors.Invalid("usage", f"It costs more than one operation can: {error}.") from None
     return priced.nano_usd, False, priced.price
 
@@ -174,7 +175,7 @@ def committed(answer: Answer) -> dict[str, Any]:
         "reservation_id": body["reservation_id"],
         "status": body["status"],
         "late": body["late"],
-        "cost": None if body["cost"] is None else pricing.usd(body["cost"]),
+        "cost": None if body["cost"] is None else money.usd(body["cost"]),
         "charged": [
             state.scope() | {"amount": state.shown(amount), "overrun": state.shown(overrun)}
             for state, amount, overrun in zip(states, body["amounts"], body["overruns"], strict=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from django.db import connection, models, transaction
 
-from plans import list_prices, pricing, promises
+from plans import list_prices, money, promises
 from plans.models import (
     Feature,
     FeatureCode,
@@ -209,7 +209,7 @@ def _tasks(content: Seed, writer: _Writer) -> None:
     # A migration makes the tasks, without a price. Once there is a plan, no price is what an operator chose.
     is_new = not Plan.objects.exists()
     for code, entry in content.tasks.items():
-        price = None if entry.usd_per_unit is None else pricing.nano_usd(entry.usd_per_unit)
+        price = None if entry.usd_per_unit is None else money.nano_usd(entry.usd_per_unit)
         values = {"name": entry.name, "price_per_unit_nano_usd": price}
         meaning = {"feature_id": entry.feature, "kind": entry.kind}
         task, outcome = writer.put(Task, {"code": code}, values, meaning=meaning)
@@ -293,7 +293,7 @@ def _promised(entry: PlanEntry, content: Seed) -> Promises:
     budget = entry.monthly_budget_usd
     return Promises(
         max_seats=entry.max_seats,
-        monthly_budget_nano_usd=None if budget is None else pricing.nano_usd(budget),
+        monthly_budget_nano_usd=None if budget is None else money.nano_usd(budget),
         features=frozenset(
             FeaturePromise(code, daily_quota=quotas.daily_quota, monthly_quota=quotas.monthly_quota)
             for code, quotas in entry.features.items()

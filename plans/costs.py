@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from plans import pricing
+from plans.rates import KINDS
 from plans.terms import ModelTerms
 
 
@@ -53,7 +54,7 @@ def of(
             "model": model.model_id,
             "valid_from": valid_from.isoformat(),
             "above_input_tokens": tier.above_input_tokens,
-            "rates": {kind: rate for kind in pricing.KINDS if (rate := getattr(tier.rates, kind)) is not None},
+            "rates": {kind: rate for kind in KINDS if (rate := getattr(tier.rates, kind)) is not None},
         }
         | ({} if tier.rates.call is None else {"api_calls": api_calls})
         | uncounted(cache_write_1h_tokens=cache_write_1h_tokens, web_searches=web_searches, is_batch=is_batch),

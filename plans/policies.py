@@ -11,6 +11,7 @@ from plans import pricing
 from plans.codes import Code
 from plans.models import CAPS, RuleKey, RuleScope, TaskKind, Unit
 from plans.permits import NOTHING, Hold, Refusal, Shape, Shaping, Typical, Wants
+from plans.rates import PriceList
 from plans.terms import Entitlements, Rule, TaskPromise, TaskTerms
 
 # The more specific scope wins.
@@ -114,7 +115,7 @@ def shape(
 ) -> Shape:
     """The permit that the caps allow. Where they are only observed nothing is reduced.
 
-    Raises EstimateMissing where nothing bounds the tokens, pricing.PriceOutOfBounds where it costs too much to count.
+    Raises EstimateMissing where nothing bounds the tokens, PriceOutOfBounds where it costs too much to count.
     """
     capping = _Capping(caps, enforced, [])
     tokens_in, tokens_out = _permitted_tokens(task, capping, wants)
@@ -171,7 +172,7 @@ def reshape(
 ) -> Shape:
     """A permit for another class and other output tokens, with what it costs and holds; `steps` say why.
 
-    Raises pricing.PriceOutOfBounds where it costs too much to count.
+    Raises PriceOutOfBounds where it costs too much to count.
     """
     unit = entitled.catalogue.features[task.feature].unit
     held_in, held_out = permit.input_tokens, output_tokens
@@ -211,7 +212,7 @@ class Price:
     """What calls cost at most: by the unit, or the dearest of a class's models. Both None = unknown."""
 
     per_unit: int | None
-    lists: tuple[pricing.PriceList, ...] | None
+    lists: tuple[PriceList, ...] | None
 
     def most(
         self, tokens_in: int, tokens_out: int, units: int, *, api_calls: int = 1, web_searches: int = 0

@@ -7,9 +7,10 @@ from fractions import Fraction
 
 from django.db import connection, transaction
 
-from plans import list_prices, price_lists, pricing
+from plans import list_prices, price_lists
 from plans.list_prices import Kind, Listing, ListPrice, NotListed
 from plans.models import LLMModel, ModelPrice, PriceUnit
+from plans.rates import resolved
 
 _LARGE = 10
 
@@ -124,7 +125,7 @@ def _price(rows: Sequence[ListPrice], kind: Kind, at: datetime) -> int | None:
     if prices is None:
         return None
     rates = (prices.batched() if kind.is_batch else prices).rates_for(kind.above_input_tokens + 1)
-    price: int | None = getattr(pricing.resolved(rates), kind.unit.lower())
+    price: int | None = getattr(resolved(rates), kind.unit.lower())
     return price
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from plans.pricing import PriceList, Rates, Tier
+from plans.rates import PriceList, Rates, Tier
 
 _Prices = Mapping[tuple[bool, int, str], int]
 """Of batched calls or not, above so many input tokens, of a unit: the price."""

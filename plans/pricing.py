@@ -5,130 +5,21 @@ line for each kind (uncached input, cached input, cache write for minutes and fo
 calls, searches), and each line is rounded once, half to even.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from itertools import pairwise
+
+from plans import money
+from plans.rates import KINDS, FlatRates, PriceList, PriceOutOfBounds, Rates, require_rates, resolved
 
 MAX_COUNT = 10**9
-MAX_RATE = 10**12
-MAX_CALL_RATE = 10**15
 MAX_OPERATION_NANO_USD = 10**15
-MAX_AMOUNT_NANO_USD = 10**18
 
 _PER = 1_000_000
-_NANO = 10**9
-_DECIMAL = re.compile(r"(-?)([0-9]{1,10})(?:\.([0-9]{1,9}))?")
 
 
 class PriceUnknown(LookupError):
     """Tokens of a kind that has no rate: a refusal or an estimate, never 0."""
-
-
-class PriceOutOfBounds(OverflowError):
-    """A count, a rate or a cost outside what the ledger holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Nano-USD per million tokens of each kind, 0..MAX_RATE, and per million calls and searches, 0..MAX_CALL_RATE.
-
-    None for input, output or web_search = unknown. None for cached_input or cache_write = the input rate, for
-    cache_write_1h (kept for an hour) = the cache_write rate, for reasoning = the output rate, for call = no charge.
-    """
-
-    input: int | None
-    output: int | None
-    cached_input: int | None = None
-    cache_write: int | None = None
-    cache_write_1h: int | None = None
-    reasoning: int | None = None
-    call: int | None = None
-    web_search: int | None = None
-
-    def __post_init__(self) -> None:
-        _require_rates(self.input, self.cached_input, self.cache_write, self.cache_write_1h)
-        _require_rates(self.output, self.reasoning)
-        _require_rates(self.call, self.web_search, most=MAX_CALL_RATE)
-
-
-KINDS = tuple(field.name for field in fields(Rates))
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Rates of an operation with more than `above_input_tokens` input tokens."""
-
-    above_input_tokens: int
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True)
-class PriceList:
-    """A model's rates: `base`, or those of the highest tier that the input passes.
-
-    Tiers are cliffs, as genai-prices has them (`TieredPrices`, `calc_unit_price`): once an
-    operation's whole input, cached tokens included, exceeds the threshold, every token of it, of
-    each kind, has the tier's rate. `batch` has the rates of batched calls; None = those of any other call.
-    """
-
-    base: Rates
-    tiers: tuple[Tier, ...] = ()
-    batch: "PriceList | None" = None
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        starts = [0, *(tier.above_input_tokens for tier in self.tiers)]
-        if any(low >= high for low, high in pairwise(starts)):
-            raise ValueError("tiers start above 0, each above the one before")
-        object.__setattr__(self, "_hash", hash((self.base, self.tiers, self.batch)))
-
-    def __hash__(self) -> int:  # taken once: what a list's dearest rates are is looked up for every call
-        return self._hash
-
-    def thresholds(self) -> tuple[int, ...]:
-        """The counts of input above which another tier begins, batched calls' included."""
-        own = tuple(tier.above_input_tokens for tier in self.tiers)
-        return own if self.batch is None else (*own, *self.batch.thresholds())
-
-    def batched(self) -> "PriceList":
-        """The prices of batched calls."""
-        return self if self.batch is None else self.batch
-
-    def tier_for(self, input_tokens: int) -> Tier:
-        """The tier an operation is priced by; the base is the one above 0."""
-        passed = [tier for tier in self.tiers if input_tokens > tier.above_input_tokens]
-        return passed[-1] if passed else Tier(0, self.base)
-
-    def rates_for(self, input_tokens: int) -> Rates:
-        return self.tier_for(input_tokens).rates
-
-    def reachable(self, input_tokens: int) -> tuple[Rates, ...]:
-        """The rates that an operation with up to this much input can meet, batched or not."""
-        passed = (tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)
-        batched = () if self.batch is None else self.batch.reachable(input_tokens)
-        return (self.base, *passed, *batched)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlatRates:
-    """One rate for each kind of token and for calls and searches, whatever the model and the tier.
-
-    web_search None = unknown.
-    """
-
-    input: int
-    cached_input: int
-    cache_write: int
-    output: int
-    call: int = 0
-    web_search: int | None = None
-
-    def __post_init__(self) -> None:
-        _require_rates(self.input, self.cached_input, self.cache_write, self.output)
-        _require_rates(self.call, self.web_search, most=MAX_CALL_RATE)
 
 
 def cost_nano_usd(
@@ -228,39 +119,8 @@ def flat_cost(
 
 def unit_cost(price_per_unit_nano: int, units: int) -> int:
     """What `units` of an API task cost, in nano-USD; PriceOutOfBounds as for tokens."""
-    _require_rates(price_per_unit_nano)
+    require_rates(price_per_unit_nano)
     return _within_bounds(price_per_unit_nano * _count(units))
-
-
-def usd(nano: int) -> str:
-    """An amount as a decimal string: exact, without exponent, with 2 to 9 decimals."""
-    whole, rest = divmod(abs(nano), _NANO)
-    sign = "-" if nano < 0 else ""
-    return f"{sign}{whole}.{f'{rest:09}'.rstrip('0'):0<2}"
-
-
-def nano_usd(text: str, *, allow_negative: bool = False) -> int:
-    """The amount that a plain decimal string such as "12.5" says, exactly.
-
-    ValueError for more than 9 decimals, an exponent, NaN, spaces, more than MAX_AMOUNT_NANO_USD,
-    or a sign where negative amounts are not allowed.
-    """
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not an amount in USD with at most 9 decimals")
-    sign, whole, decimals = match.groups(default="")
-    if sign and not allow_negative:
-        raise ValueError("the amount is negative")
-    nano = int(whole) * _NANO + int(decimals.ljust(9, "0"))
-    if nano > MAX_AMOUNT_NANO_USD:
-        raise ValueError(f"the amount exceeds {usd(MAX_AMOUNT_NANO_USD)}")
-    return -nano if sign else nano
-
-
-def _require_rates(*rates: int | None, most: int = MAX_RATE) -> None:
-    for rate in rates:
-        if rate is not None and not 0 <= rate <= most:
-            raise PriceOutOfBounds(f"rate {rate} is not in 0..{most}")
 
 
 def _count(count: int) -> int:
@@ -271,7 +131,7 @@ def _count(count: int) -> int:
 
 def _within_bounds(nano: int) -> int:
     if nano > MAX_OPERATION_NANO_USD:
-        raise PriceOutOfBounds(f"{usd(nano)} USD for one operation")
+        raise PriceOutOfBounds(f"{money.usd(nano)} USD for one operation")
     return nano
 
 
@@ -287,20 +147,6 @@ def _rest(whole: int, part: int) -> int:
     if rest < 0:
         raise ValueError("a part exceeds the whole that includes it")
     return rest
-
-
-@lru_cache(maxsize=4096)
-def resolved(rates: Rates) -> Rates:
-    """The rates with every one written that another stands in for."""
-    written = rates.input if rates.cache_write is None else rates.cache_write
-    return replace(
-        rates,
-        cached_input=rates.input if rates.cached_input is None else rates.cached_input,
-        cache_write=written,
-        cache_write_1h=written if rates.cache_write_1h is None else rates.cache_write_1h,
-        reasoning=rates.output if rates.reasoning is None else rates.reasoning,
-        call=rates.call or 0,
-    )
 
 
 def _dearest(price_lists: Iterable[PriceList], input_tokens: int) -> Rates:

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from plans.models import Overage, RolloutGate, RuleKey, RuleScope, TaskKind, Unit
-from plans.pricing import PriceList
+from plans.rates import PriceList
 from tenants.facts import TenantFacts
 from tenants.models import EnforcementMode
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from plans.pricing import usd
+from plans.money import usd
 from usage.models import Certainty, Denial, LogStatus, UsageLog
 
 Entry = TypeVar("Entry")

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from plans import costs, pricing
 from plans.models import TaskKind
+from plans.rates import PriceOutOfBounds
 from plans.terms import Catalogue
 from tenants.ids import instant_of
 from usage import ledger
@@ -168,7 +169,7 @@ def _priced(row: Mapping[str, Any], total: Mapping[str, int], catalogue: Catalog
             web_searches=said.get("web_searches", 0),
             is_batch=said.get("is_batch", False),
         )
-    except (pricing.PriceUnknown, pricing.PriceOutOfBounds, ValueError):
+    except (pricing.PriceUnknown, PriceOutOfBounds, ValueError):
         return None
 
 

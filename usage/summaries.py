@@ -11,8 +11,8 @@ from rest_framework.exceptions import ValidationError
 
 from plans import periods
 from plans.charges import PeriodKind
+from plans.money import usd
 from plans.periods import Calendar
-from plans.pricing import usd
 from usage import queries
 from usage.answers import Summary, SummaryEntry, SummaryFigures
 from usage.filters import INSTANT_HINT, instant

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from enforcement.answers import Amount
 from enforcement.explanation.answer import SourceRule
-from plans import pricing
+from plans import money
 from plans.charges import Measure
 from plans.models import FEATURE_QUOTAS, USER_QUOTAS, RuleKey, RuleScope
 
@@ -140,7 +140,7 @@ def _listed(words: Sequence[str], joiner: str) -> str:
 
 def shown(value: int | None, is_money: bool) -> Amount | None:
     """A number on the wire: money as USD."""
-    return pricing.usd(value) if is_money and value is not None else value
+    return money.usd(value) if is_money and value is not None else value
 
 
 def key_of(measure: Measure, period: str, *, is_of_user: bool) -> RuleKey:

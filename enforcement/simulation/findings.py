@@ -6,7 +6,7 @@ from typing import Any
 
 from enforcement.decisions import GATE_CODES, instant
 from enforcement.simulation import meters
-from plans import pricing
+from plans import money
 
 _GATES = {code: gate.value for gate, code in GATE_CODES.items()}
 
@@ -34,7 +34,7 @@ class Count:
     def wire(self) -> dict[str, Any]:
         """As JSON."""
         first = None if self.first is None else instant(meters.instant(self.first))
-        return {"requests": self.requests, "cost": pricing.usd(self.cost), "first_at": first}
+        return {"requests": self.requests, "cost": money.usd(self.cost), "first_at": first}
 
 
 Counts = dict[str, Count]
@@ -86,7 +86,7 @@ class Findings:
         """As JSON; each list with what concerns most calls first."""
         return {
             "requests": self.calls.requests,
-            "cost": pricing.usd(self.calls.cost),
+            "cost": money.usd(self.calls.cost),
             "refused_now": self.refused_now,
             "refused_then": self.refused_then,
             "booked_alone": self.facts,

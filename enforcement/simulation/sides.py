@@ -15,7 +15,7 @@ from plans.charges import Charge, Measure
 from plans.models import RuleKey, TaskKind, Unit
 from plans.permits import Shape, Wants
 from plans.policies import EstimateMissing
-from plans.pricing import PriceOutOfBounds
+from plans.rates import PriceOutOfBounds
 from plans.terms import Entitlements
 from usage.entries import Reading
 from usage.operations import Operation

@@ -15,8 +15,9 @@ import orjson
 from enforcement.simulation import meters
 from enforcement.simulation.runs import Source
 from enforcement.traces import Row, percentile
-from plans import policies, pricing
+from plans import policies
 from plans.models import TaskKind
+from plans.rates import PriceOutOfBounds
 from plans.terms import Entitlements, TaskTerms
 from usage.operations import Operation
 
@@ -70,5 +71,5 @@ def _tasks(entitled: Entitlements) -> Iterator[tuple[TaskTerms, str]]:
 def _cost(entitled: Entitlements, task: TaskTerms, model_class: str, row: Row, units: int) -> int | None:
     try:
         return policies.price_of(entitled, task, model_class).most(row.input_tokens, row.output_tokens, units)
-    except pricing.PriceOutOfBounds:
+    except PriceOutOfBounds:
         return None

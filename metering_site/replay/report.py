@@ -13,7 +13,7 @@ from enforcement.traces import percentile
 from metering_site.replay import tally as counts
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Sum
-from plans import pricing
+from plans import money
 
 WIDTH = 100
 
@@ -54,7 +54,7 @@ def _account(replay: Replay, logged: Sum) -> Table:
     for name, found in (("in the trace", in_trace(replay)), ("permitted", tally.permitted), ("logged", logged)):
         table.add_row(
             name, f"{found.calls:,}", f"{found.input_tokens:,}", f"{found.output_tokens:,}",
-            pricing.usd(found.cost_nano_usd),
+            money.usd(found.cost_nano_usd),
         )  # fmt: skip
     table.add_section()
     for code, number in tally.denied.most_common():

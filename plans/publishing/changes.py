@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from plans import pricing, promises
+from plans import money, promises
 from plans.models import Feature, ModelClass, Plan, RuleKey, Task, Unit
 from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise
 
@@ -139,7 +139,7 @@ def _money(nano: int | None) -> _Said:
 
 def usd(nano: int) -> str:
     """An amount of money as people read it: “USD 1,250.00”."""
-    whole, _, rest = pricing.usd(nano).partition(".")
+    whole, _, rest = money.usd(nano).partition(".")
     return f"USD {int(whole):,}.{rest}"
 
 

@@ -7,8 +7,8 @@ from plans import charges, policies, shaping
 from plans.models import Overage, RuleKey, RuleScope, TaskKind
 from plans.permits import Shape, Wants
 from plans.policies import EstimateMissing
-from plans.pricing import PriceOutOfBounds
 from plans.publishing.contradiction import Contradiction, Kind, warning
+from plans.rates import PriceOutOfBounds
 from plans.terms import Entitlements, PlanTerms, TaskPromise, TaskTerms
 from tenants.models import EnforcementMode
 

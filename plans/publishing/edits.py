@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from plans import pricing
+from plans import money
 from plans.models import FEATURE_QUOTAS, MAX_LIMIT, Feature, ModelClass, Overage, RuleKey, Task, TaskKind
 from plans.models.policy import BOUNDED
 from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise
@@ -160,7 +160,7 @@ class _Edit:
         if self.value == "unlimited":
             return None
         try:
-            return pricing.nano_usd(self.value.removeprefix("USD").strip().replace(",", ""))
+            return money.nano_usd(self.value.removeprefix("USD").strip().replace(",", ""))
         except ValueError as problem:
             raise EditRefused(f"{self.path}: {problem}; such as 50 or 2.5, or “unlimited”.") from problem
 

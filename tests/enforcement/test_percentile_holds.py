@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from plans.pricing import nano_usd
+from plans.money import nano_usd
 from tenants import versions
 from tests.cast import Company
 from tests.enforcement.api import Api

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from plans.pricing import PriceList, Rates, Tier, cost_nano_usd
+from plans.pricing import cost_nano_usd
+from plans.rates import PriceList, Rates, Tier
 
 USD = 10**9
 

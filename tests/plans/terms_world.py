@@ -6,7 +6,7 @@ from uuid import UUID
 
 from plans.entitlements import EVER
 from plans.models import Overage, RuleKey, RuleScope, TaskKind, Unit
-from plans.pricing import PriceList, Rates
+from plans.rates import PriceList, Rates
 from plans.terms import (
     Catalogue,
     ClassTerms,

@@ -10,7 +10,8 @@ from genai_prices.data import providers
 
 from plans import list_prices, price_lists
 from plans.models import PriceUnit
-from plans.pricing import KINDS, PriceList, cost_nano_usd
+from plans.pricing import cost_nano_usd
+from plans.rates import KINDS, PriceList
 
 SINCE = datetime(2025, 1, 1, tzinfo=UTC)
 SAMPLES = 200

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans.pricing import MAX_AMOUNT_NANO_USD, nano_usd, usd
+from plans.money import MAX_AMOUNT_NANO_USD, nano_usd, usd
 from tests.plans.prices import USD
 
 

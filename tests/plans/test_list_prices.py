@@ -9,7 +9,8 @@ from genai_prices.data import providers
 from plans import list_prices, price_lists
 from plans.list_prices import ListPrice
 from plans.models import LLMModel, ModelPrice, PriceUnit
-from plans.pricing import PriceList, cost_nano_usd
+from plans.pricing import cost_nano_usd
+from plans.rates import PriceList
 
 SINCE = datetime(2025, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

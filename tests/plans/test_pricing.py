@@ -11,19 +11,14 @@ from hypothesis import example, given
 from plans.pricing import (
     MAX_COUNT,
     MAX_OPERATION_NANO_USD,
-    MAX_RATE,
-    FlatRates,
-    PriceList,
-    PriceOutOfBounds,
     PriceUnknown,
-    Rates,
-    Tier,
     cost_nano_usd,
     flat_cost,
     flat_rates,
     unit_cost,
     worst_case_nano_usd,
 )
+from plans.rates import MAX_RATE, FlatRates, PriceList, PriceOutOfBounds, Rates, Tier
 from tests.plans.prices import EMBEDDING, GPT_4O, SONNET, UNPRICED, USD, cost, price_lists, splits
 
 

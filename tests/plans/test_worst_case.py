@@ -8,17 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans.pricing import (
-    FlatRates,
-    PriceList,
-    PriceUnknown,
-    Rates,
-    Tier,
-    cost_nano_usd,
-    flat_cost,
-    flat_rates,
-    worst_case_nano_usd,
-)
+from plans.pricing import PriceUnknown, cost_nano_usd, flat_cost, flat_rates, worst_case_nano_usd
+from plans.rates import FlatRates, PriceList, Rates, Tier
 from tests.plans.prices import EMBEDDING, GPT_4O, SONNET, UNPRICED, USD, cost, full_price_lists, price_lists, splits
 
 

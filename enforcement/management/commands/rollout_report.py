@@ -15,7 +15,7 @@ from rich.table import Table
 
 from enforcement.explanation import GATE_OF
 from enforcement.rollout import Found, Kind, Report, report
-from plans import pricing
+from plans import money
 from tenants import commands
 
 _SHOWN = 200
@@ -86,7 +86,7 @@ def _as_json(found: Report) -> str:
 
 
 def _row(found: Found) -> dict[str, Any]:
-    return asdict(found) | {"cost": pricing.usd(found.cost)}
+    return asdict(found) | {"cost": money.usd(found.cost)}
 
 
 def _as_text(found: Report, days: int) -> str:
@@ -126,7 +126,7 @@ def _found(title: str, rows: list[Found]) -> list[RenderableType]:
     for each in rows[:_SHOWN]:
         share = "–" if each.share is None else f"{each.share:.1%}"
         times = [f"{at:%Y-%m-%d %H:%M}" if at else "–" for at in (each.first, each.last)]
-        cost = "–" if each.kind == Kind.REFUSED else pricing.usd(each.cost)
+        cost = "–" if each.kind == Kind.REFUSED else money.usd(each.cost)
         table.add_row(
             each.gate, each.code, each.tenant, f"{each.requests:,}", f"{each.open:,}", share, cost, *times
         )  # fmt: skip

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from rich.table import Table
 
-from plans import catalogue, price_changes, pricing
+from plans import catalogue, money, price_changes
 from plans.price_changes import Change, Due
 from tenants import commands
 
@@ -76,8 +76,8 @@ def _table(changes: tuple[Change, ...]) -> str:
         table.add_row(
             f"{change.model.provider_id} {change.model}",
             price_changes.label(change.kind),
-            "–" if change.old is None else pricing.usd(change.old),
-            pricing.usd(change.new),
+            "–" if change.old is None else money.usd(change.old),
+            money.usd(change.new),
             _factor(change),
             f"{change.valid_from:%Y-%m-%d %H:%M}",
         )

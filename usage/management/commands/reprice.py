@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from plans import entitlements
-from plans.pricing import usd
+from plans.money import usd
 from tenants import commands, versions
 from tenants.models import Tenant
 from usage import repricing
