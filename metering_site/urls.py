@@ -9,6 +9,7 @@ from metering_site import error_pages, health, problems
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/", include("enforcement.pages.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("enforcement.urls")),
     path("api/v1/", include("usage.urls")),

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.db.models import Model
 from django.http import HttpResponse
@@ -15,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tenants.models import User
+from tenants.models import Role, User
 
 EMAIL = "root@console.example"
 PASSWORD = "a long password of the tests"
@@ -33,6 +34,20 @@ def super_admin() -> Client:
     client = browser()
     client.force_login(user)
     return client
+
+
+def clerk(*permissions: str) -> Client:
+    """A browser of somebody who may log in to the console and do there just this, such as "plans.view_plan"."""
+    user = User.objects.create_user(f"clerk-{User.objects.count()}@console.example", role=Role.SUPER_ADMIN)
+    user.user_permissions.set([_permission(name) for name in permissions])
+    client = browser()
+    client.force_login(user)
+    return client
+
+
+def _permission(name: str) -> Permission:
+    app_label, codename = name.split(".")
+    return Permission.objects.get(content_type__app_label=app_label, codename=codename)
 
 
 def models_of(app_label: str) -> list[type[Model]]:
@@ -125,6 +140,17 @@ def assert_read_only(model: type[Model]) -> None:
     ticked = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
     client.post(address(model, "changelist"), ticked)
     assert model._default_manager.filter(pk=row.pk).exists()
+
+
+def assert_only_those_with(permission: str, address: str, outsider: User) -> None:
+    """Without the permission a page is forbidden; who is nobody in the console is sent to its log-in."""
+    assert clerk(permission).get(address).status_code == HTTPStatus.OK
+    lacking = clerk()
+    assert [lacking.get(address).status_code, lacking.post(address, {}).status_code] == [HTTPStatus.FORBIDDEN] * 2
+    stranger = browser()
+    assert stranger.get(address).status_code == HTTPStatus.FOUND
+    stranger.force_login(outsider)
+    assert stranger.get(address).status_code == HTTPStatus.FOUND
 
 
 def post(client: Client, url: str, data: Mapping[str, Any]) -> HttpResponse:

@@ -121,6 +121,14 @@ def link(model: type[Model], pk: object, text: object) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', reverse(name, args=[pk]), text)
 
 
+def why_link(row: Any, decision: UUID | None) -> SafeString | None:  # noqa: ANN401 - a row with its tenant
+    """A link to the explanation of a decision of the row's tenant; None where nothing was decided."""
+    if decision is None:
+        return None
+    address = reverse("decision-why", args=[row.tenant.ati_id, decision])
+    return format_html('<a class="text-link" href="{}">Why was it decided so?</a>', address)
+
+
 def table(headers: list[str], rows: list[list[object]]) -> SafeString:
     """A small table inside a page; its first column is text, the others are figures."""
     return render_to_string("usage/admin/figures.html", {"headers": headers, "rows": rows})

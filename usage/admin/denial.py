@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdo
 
 from plans.codes import Code
 from tenants.admin.figures import column
-from usage.admin.base import LedgerAdmin, WhenFilter, as_uuid, link
+from usage.admin.base import LedgerAdmin, WhenFilter, as_uuid, link, why_link
 from usage.models import Denial, UsageMeter
 
 
@@ -50,7 +50,11 @@ class DenialAdmin(LedgerAdmin):
         ),
         (
             "Refusal",
-            {"fields": ["code", "message", column("count", "Times"), "minute", "last_at", "binding_meter", "binding"]},
+            {
+                "fields": [
+                    "code", "message", "why", column("count", "Times"), "minute", "last_at", "binding_meter", "binding",
+                ]
+            },
         ),
         ("Answered", {"fields": ["decision"]}),
     ]  # fmt: skip
@@ -72,3 +76,7 @@ class DenialAdmin(LedgerAdmin):
     @display(description="Meter that was full", empty_value="none")
     def binding_meter(self, denial: Denial) -> SafeString | None:
         return link(UsageMeter, denial.meter, denial.meter) if denial.meter else None
+
+    @display(description="Why")
+    def why(self, denial: Denial) -> SafeString | None:
+        return why_link(denial, denial.id)

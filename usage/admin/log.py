@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdo
 
 from tenants.admin.figures import UNKNOWN, column, number, text, usd
 from tenants.admin.unfolded import display as labelled
-from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table
+from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table, why_link
 from usage.models import Certainty, LogStatus, UsageLog, UsageMeter, UsageReservation
 
 _COLOURS = {
@@ -63,7 +63,7 @@ class UsageLogAdmin(LedgerAdmin):
             "Story",
             {
                 "fields": [
-                    "status", "reservation", "attempt", "remarks", "error", "refers_to",
+                    "status", "reservation", "why", "attempt", "remarks", "error", "refers_to",
                     column("latency_ms", "Latency (ms)"), "occurred_at", "recorded_at", "correlation_id", "metadata",
                 ]
             },
@@ -118,3 +118,7 @@ class UsageLogAdmin(LedgerAdmin):
             for meter, measure, charge, overrun, held in lines
         ]
         return table(["Meter", "Used", "Overrun", "Had been held"], rows) if rows else UNKNOWN
+
+    @display(description="Why", empty_value="nothing was decided about it")
+    def why(self, log: UsageLog) -> SafeString | None:
+        return why_link(log, log.reservation_id)

@@ -12,7 +12,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdo
 from plans.charges import PeriodKind
 from tenants.admin.figures import column, text, usd
 from tenants.admin.unfolded import display as labelled
-from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table
+from usage.admin.base import LedgerAdmin, WhenFilter, amount, as_uuid, link, measured, table, why_link
 from usage.models import ReservationStatus, UsageMeter, UsageReservation
 
 _COLOURS = {
@@ -42,7 +42,7 @@ class UsageReservationAdmin(LedgerAdmin):
         (
             None,
             {
-                "fields": ["id", "tenant", "user_key", "feature", "task", "model_class", "plan", "status"],
+                "fields": ["id", "tenant", "user_key", "feature", "task", "model_class", "plan", "status", "why"],
                 "description": "Nothing here can be edited: services commit and release, the keeper lets holds expire.",
             },
         ),
@@ -89,3 +89,7 @@ class UsageReservationAdmin(LedgerAdmin):
                 for meter, measure, period, promised, booked in lines
             ],
         )
+
+    @display(description="Why")
+    def why(self, reservation: UsageReservation) -> SafeString | None:
+        return why_link(reservation, reservation.id)
