@@ -50,6 +50,7 @@ class RolloutRuleAdmin(Admin):
     list_display = ["gate", "shown_mode", "subject", "starts_at", "ends_at", "reason"]
     list_filter = ["gate", "mode", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant"]
+    list_before_template = "plans/admin/rollout_hint.html"
     search_fields = ["gate", "reason", "tenant__ati_id", "tenant__name"]
     date_hierarchy = "starts_at"
     autocomplete_fields = ["tenant"]
