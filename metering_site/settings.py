@@ -73,6 +73,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "pgtrigger",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
     "tenants",
     "plans",
     "usage",
@@ -91,6 +94,7 @@ MIDDLEWARE = [
     "metering_site.middleware.BrowserCommonMiddleware",
     "metering_site.middleware.BrowserAuthenticationMiddleware",
     "metering_site.middleware.BrowserMessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # it must bear this name; nothing to do for the API
 ]
 ROOT_URLCONF = "metering_site.urls"
 WSGI_APPLICATION = "metering_site.wsgi.application"
@@ -237,7 +241,14 @@ AUTH_PASSWORD_VALIDATORS = [
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collecting step
 WHITENOISE_MAX_AGE = 3600
-LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+# People have an e-mail address and no other name.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 UNFOLD = {
     "SITE_TITLE": "Metering",
     "SITE_HEADER": "Metering",

@@ -8,6 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from metering_site import error_pages, health, problems
 
 urlpatterns = [
+    path("accounts/", include("allauth.account.urls")),
+    path("t/<str:ati_id>/", include("usage.pages.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", include("enforcement.pages.urls")),
     path("admin/", admin.site.urls),

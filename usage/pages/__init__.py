@@ -1,0 +1,1 @@
+"""What a tenant's people look at in a browser."""

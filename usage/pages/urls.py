@@ -1,0 +1,18 @@
+"""The pages of a tenant, under /t/<ati_id>/."""
+
+from django.urls import path
+
+from usage.pages.activity import ActivityPage
+from usage.pages.explore import ExplorePage
+from usage.pages.overview import OverviewPage
+from usage.pages.people import PeoplePage
+from usage.pages.tokens import TokensPage
+
+app_name = "pages"
+urlpatterns = [
+    path("", OverviewPage.as_view(), name="overview"),
+    path("explore/", ExplorePage.as_view(), name="explore"),
+    path("activity/", ActivityPage.as_view(), name="activity"),
+    path("people/", PeoplePage.as_view(), name="people"),
+    path("tokens/", TokensPage.as_view(), name="tokens"),
+]
