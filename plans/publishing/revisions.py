@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from plans import calendars, periods, promises
 from plans.models import Plan, PlanStatus
@@ -77,11 +77,11 @@ def draft(code: str, edited: Promises | None = None) -> Plan:
 def simulated(plan: Plan, at: datetime, promised: Promises) -> bool:
     """Note that a draft which promised this was tried on recorded traffic at an instant.
 
-    False, with nothing noted, where it is no draft any more or was edited while it was tried.
+    False, with nothing noted, where it is no draft any more or was edited or deleted while it was tried.
     """
     with transaction.atomic():
-        locked = Plan.objects.select_for_update(no_key=True).get(pk=plan.pk)
-        if locked.status != PlanStatus.DRAFT or promises.of(locked) != promised:
+        locked = Plan.objects.filter(pk=plan.pk, status=PlanStatus.DRAFT).select_for_update(no_key=True).first()
+        if locked is None or promises.of(locked) != promised:
             return False
         locked.simulated_at = at
         locked.save(update_fields=["simulated_at"])
@@ -155,10 +155,16 @@ def rollback(plan: Plan, *, now: datetime, by: str = "") -> Published:
 
 
 def _locked(plan: Plan) -> Plan:
-    """A plan and the one it is based on, both locked."""
-    ids = [key for key in (plan.pk, plan.based_on_id) if key is not None]
-    rows = {row.pk: row for row in Plan.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)}
-    found = rows[plan.pk]
+    """A plan with all revisions of its code and the one it is based on locked: of two that become active one waits.
+
+    PublishingError where it is gone.
+    """
+    code = Plan.objects.filter(pk=plan.pk).values("code")
+    wanted = Plan.objects.filter(Q(code__in=code) | Q(pk=plan.based_on_id))
+    rows = {row.pk: row for row in wanted.order_by("pk").select_for_update(no_key=True)}
+    found = rows.get(plan.pk)
+    if found is None:
+        raise PublishingError(f"{plan} is gone: it was deleted meanwhile.")
     if found.based_on_id is not None:
         found.based_on = rows[found.based_on_id]
     return found

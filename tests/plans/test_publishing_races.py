@@ -84,6 +84,27 @@ def test_of_two_drafts_published_at_once_one_wins_and_the_other_is_outdated(team
     assert Plan.objects.get(pk=loser.pk).status == PlanStatus.DRAFT
 
 
+def test_of_two_first_revisions_published_at_once_one_wins_and_the_other_is_outdated(team: Plan) -> None:
+    """Of a code without an active plan there is no row that both would lock."""
+    Plan.objects.filter(pk=team.pk).update(status=PlanStatus.DEPRECATED)
+    drafts = [Plan.objects.create(code="TEAM", revision=revision, name="Team") for revision in (7, 8)]
+    for each in drafts:
+        promises.write(each, promises.of(team))
+    told = at_once(*(partial(tried, each) for each in drafts))
+    assert sorted(text == "published" for text in told) == [False, True]
+    winner, loser = drafts if told[0] == "published" else reversed(drafts)
+    assert f"{loser} is based on no revision, but {winner} is the active one." in max(told, key=len)
+    assert active() == winner
+
+
+def test_a_draft_deleted_before_it_is_published_or_noted_as_simulated_is_gone(team: Plan) -> None:
+    plan = draft(7)
+    promised = promises.of(plan)
+    Plan.objects.get(pk=plan.pk).delete()
+    assert tried(plan) == "TEAM r2 is gone: it was deleted meanwhile."
+    assert not publishing.simulated(plan, NOW, promised)
+
+
 def test_two_drafts_made_at_once_have_two_revisions(team: Plan) -> None:
     made = at_once(*[lambda: publishing.draft("TEAM").revision] * 4)
     assert sorted(made) == [2, 3, 4, 5]
