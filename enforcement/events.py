@@ -146,6 +146,11 @@ def _answered(body: EventBody, answer: Answer) -> dict[str, Any] | Exception:
             return errors.KeyConflict("This id, or its reservation, was booked with another body; the first stands.")
         case Outcome.MISSING:
             return errors.Unknown("There is no such reservation here: say for which task or feature to book this.")
+        case Outcome.ARCHIVED:
+            return errors.Ended(
+                "The log of the month this reservation was made in is archived, so it cannot be told here whether its "
+                "usage was booked. Where it was not, send the event without reservation_id."
+            )
     return {"id": body.id, "status": answer.outcome, "log_id": answer.id}
 
 

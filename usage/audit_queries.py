@@ -152,12 +152,13 @@ LOST_CODES = """
      WHERE v.code IS NOT NULL AND NOT v.is_known
 """
 
-# Events that say BOOKED and whose row is not in the log.
+# Events that say BOOKED and whose row is neither in the log nor archived.
 LOST_EVENTS = """
     SELECT 'ORPHAN', format('event %%s/%%s', e.source, e.event_id), 'its log row', COALESCE(e.log_id::text, 'none')
       FROM usage_usageevent e
      WHERE e.tenant_id = %(tenant)s AND NOT EXISTS (
            SELECT 1 FROM usage_usagelog l WHERE l.tenant_id = %(tenant)s AND l.id = e.log_id)
+       AND NOT EXISTS (SELECT 1 FROM usage_logarchive a WHERE a.month = ledger_month(e.log_id))
 """
 
 # Marks meters that still say what was verified. Locked in id order and never waited for, so this cannot deadlock.

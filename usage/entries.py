@@ -28,6 +28,7 @@ class Outcome(StrEnum):
     ENDED = "ENDED"
     GONE = "GONE"
     MISSING = "MISSING"
+    ARCHIVED = "ARCHIVED"
 
 
 class Ending(StrEnum):

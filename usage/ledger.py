@@ -106,7 +106,8 @@ def extend(
 
 
 def record(tenant: UUID, basis: Basis, events: Sequence[Event], *, user: str | None = None) -> list[Answer]:
-    """Books usage events of one tenant: BOOKED, DUPLICATE, CONFLICT, or MISSING (no reservation, no fact).
+    """Books usage events of one tenant: BOOKED, DUPLICATE, CONFLICT, MISSING (no reservation, no fact), or ARCHIVED
+    (so may be the row of the reservation it names).
 
     The answer's `id` is the log row. Raises Stale.
     """

@@ -60,6 +60,11 @@ CREATE OR REPLACE FUNCTION ledger_add_meter(p_tenant uuid, p_meter uuid, p_charg
     ON CONFLICT (id) DO NOTHING
 $$;
 
+-- The month whose partition a UUIDv7 is in.
+CREATE OR REPLACE FUNCTION ledger_month(p_id uuid) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+    SELECT date_trunc('month', ledger_uuid7_at(p_id) AT TIME ZONE 'UTC')::date
+$$;
+
 -- A decision with the places of its charges that went beyond a limit, where nothing refused for it.
 CREATE OR REPLACE FUNCTION ledger_noting(p_decision jsonb, p_over integer[]) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN cardinality(p_over) = 0 THEN p_decision
@@ -790,7 +795,8 @@ END
 $$;
 
 -- Books usage events of one tenant in one transaction, one answer an item in order: BOOKED, DUPLICATE or CONFLICT
--- (the same source and id, or the same reservation, with another body), or one STALE for all.
+-- (the same source and id, or the same reservation, with another body), MISSING (no reservation, and no fact) or
+-- ARCHIVED (so may be the row of the reservation it names), or one STALE for all.
 -- An item: source, event_id, fingerprint, what ledger_end takes as p_end, reservation (id or null), occurred_at,
 -- and for a fact `row`: the fields of a reservation that holds nothing.
 CREATE OR REPLACE FUNCTION ledger_record(
@@ -859,7 +865,11 @@ BEGIN
             ELSE
                 SELECT id INTO v_log FROM usage_usagelog
                  WHERE tenant_id = p_tenant AND reservation_id = v_id AND status IN ('COMPLETED', 'FAILED') LIMIT 1;
-                v_outcome := CASE WHEN FOUND THEN 'DUPLICATE' ELSE 'GONE' END;
+                v_outcome := CASE
+                    WHEN FOUND THEN 'DUPLICATE'
+                    -- Whether it was booked is told by files alone.
+                    WHEN EXISTS (SELECT 1 FROM usage_logarchive WHERE month = ledger_month(v_id)) THEN 'ARCHIVED'
+                    ELSE 'GONE' END;
             END IF;
         END IF;
         IF v_outcome IN ('FACT', 'GONE') THEN
