@@ -1,7 +1,9 @@
 """The ledger's tables; import models from here. `usage.ledger` alone writes meters, reservations and log."""
 
+from usage.models.archive import LogArchive
 from usage.models.base import UsageQuerySet
 from usage.models.denial import Denial
+from usage.models.erasure import Erasure
 from usage.models.estimate import HoldEstimate
 from usage.models.event import UsageEvent
 from usage.models.log import Certainty, LogStatus, UsageLog
@@ -9,6 +11,6 @@ from usage.models.meter import UsageMeter
 from usage.models.reservation import ReservationStatus, UsageReservation
 
 __all__ = [
-    "Certainty", "Denial", "HoldEstimate", "LogStatus", "ReservationStatus", "UsageEvent", "UsageLog", "UsageMeter",
-    "UsageQuerySet", "UsageReservation",
+    "Certainty", "Denial", "Erasure", "HoldEstimate", "LogArchive", "LogStatus", "ReservationStatus", "UsageEvent",
+    "UsageLog", "UsageMeter", "UsageQuerySet", "UsageReservation",
 ]  # fmt: skip

@@ -105,7 +105,22 @@ class UsageLog(models.Model):
             models.Index(fields=["transaction_id"], name="usage_log_transaction"),
         ]
         triggers = [
-            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+            pgtrigger.Trigger(
+                name="append_only",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                when=pgtrigger.Before,
+                # A partition's row has a type of its own.
+                func="""
+                    IF TG_OP = 'UPDATE' AND ledger_is_erasing(
+                        jsonb_populate_record(NULL::usage_usagelog, to_jsonb(OLD)),
+                        jsonb_populate_record(NULL::usage_usagelog, to_jsonb(NEW))
+                    ) THEN
+                        RETURN NEW;
+                    END IF;
+                    RAISE EXCEPTION 'Rows of % stay as they were booked.', TG_TABLE_NAME
+                        USING ERRCODE = 'check_violation', CONSTRAINT = 'usage_usagelog_append_only';
+                """,
+            ),
         ]
 
     def __str__(self) -> str:
