@@ -9,12 +9,12 @@ from uuid import UUID
 from enforcement import settlement
 from enforcement.answers import Quota
 from enforcement.decisions import MeterState, meter_states
-from plans import charges, entitlements, modes, policies
-from plans.charges import Charge, Measure, PeriodKind
+from plans import entitlements, policies
+from plans.charges import Measure, PeriodKind
 from plans.models import RolloutGate, RuleKey, TaskKind
 from plans.terms import Catalogue, Entitlements, FeatureTerms, TaskTerms
 from tenants.facts import TenantFacts
-from usage import meters, queries
+from usage import standings
 from usage.answers import Instant
 from usage.entries import Reading
 from usage.models import UsageMeter
@@ -81,8 +81,8 @@ def entitled_to(tenant: TenantFacts, user: str | None, now: datetime) -> Entitle
     """The entitlements of a tenant with those of one of its users, by one query."""
     entitled = entitlements.of(tenant.id, now)
     plan, catalogue = entitled.plan, entitled.catalogue
+    tasks = standings.tasks_of(entitled)
     enabled = {code for code, promise in plan.features.items() if promise.enabled} if plan else set()
-    tasks = [task for task in catalogue.tasks.values() if plan and task.code in plan.tasks and task.feature in enabled]
     states = _states(entitled, tasks, user)
     return EntitlementsNow(
         tenant=tenant.ati_id,
@@ -132,19 +132,12 @@ def _task(entitled: Entitlements, task: TaskTerms, user: str | None) -> TaskEnti
 
 def _states(entitled: Entitlements, tasks: Iterable[TaskTerms], user: str | None) -> tuple[MeterState, ...]:
     """Every meter of these tasks, once, as it reads now."""
-    charged: dict[tuple[object, ...], Charge] = {}
-    for task in tasks:
-        mode = modes.of_ask(entitled, entitled.catalogue.features[task.feature])
-        for charge in charges.of(entitled, task, user, mode):
-            charged.setdefault((charge.user, charge.feature, charge.task, charge.measure, charge.period), charge)
-    order = {charge: place for place, charge in enumerate(charged.values())}
-    bound = sorted(meters.bind(entitled.tenant.facts, order, entitled.now), key=lambda each: order[each.charge])
-    read = queries.readings(entitled.tenant.facts.id, [each.meter for each in bound])
+    found = standings.of(entitled, tasks, user)
     return meter_states(
-        [each.scope() for each in bound],
-        [[each.charge.gate, each.charge.limit, each.charge.enforced, each.charge.rule] for each in bound],
-        [0] * len(bound),
-        [read.get(each.meter, Reading(0, 0, 0)) for each in bound],
+        [each.bound.scope() for each in found],
+        [[each.charge.gate, each.charge.limit, each.charge.enforced, each.charge.rule] for each in found],
+        [0] * len(found),
+        [each.reading for each in found],
     )
 
 
