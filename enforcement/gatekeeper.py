@@ -5,64 +5,25 @@ raises `Stale` where they did not: the caller decides again with the instant it 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from enforcement import asks, gates, records
-from enforcement.decisions import Ask, Decision, MeterState, binding_of, meter_states
+from enforcement import asks, gates, records, replies
+from enforcement.decisions import Ask, Decision, binding_of
 from enforcement.errors import Invalid, KeyConflict, Unknown
-from enforcement.gates import Passage, Terms
-from plans import entitlements, policies, shaping
-from plans.charges import Charge
+from enforcement.prepared import Prepared
+from enforcement.replies import Refused
+from plans import entitlements, policies
 from plans.codes import Code
-from plans.permits import Refusal
 from plans.rates import PriceOutOfBounds
 from tenants.authentication import Caller
 from tenants.models import EnforcementMode
 from usage import estimates, ledger, meters
 from usage.entries import Answer, Basis, Outcome, Reading, Reservation
-from usage.meters import BoundCharge
 
 _UNGRANTED = (Outcome.DENIED, Outcome.DEGRADE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """An ask decided as far as snapshots can: a refusal, a pass-through (mode OFF), or a reservation to make."""
-
-    tenant: UUID
-    basis: Basis
-    terms: Terms
-    passage: Passage
-    ask: Ask
-    key: str
-    asked: str
-    stored: Mapping[str, Any]
-    reservation: Reservation | None = None
-
-    @property
-    def bound(self) -> tuple[BoundCharge, ...]:
-        """The charges on their meters."""
-        return self.reservation.charges if self.reservation else ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Refused:
-    """A refusal that is not recorded yet: the decision without its id, and what is kept of it."""
-
-    prepared: Prepared
-    decision: Decision
-    kept: Mapping[str, Any]
-    meter: UUID | None = None
-    binding: Mapping[str, Any] | None = None
-
-    def kind(self) -> tuple[object, ...]:
-        """Alike refusals are recorded together."""
-        terms = self.prepared.terms
-        return self.prepared.tenant, self.decision.code, terms.user, terms.task.code, self.meter
 
 
 def enforce(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Decision:
@@ -75,22 +36,22 @@ def enforce(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Decision:
     if isinstance(prepared, Decision):
         return prepared
     found = _decide(prepared, now)
-    return replace(found.decision, decision_id=_record(found, 1)) if isinstance(found, _Refused) else found
+    return replace(found.decision, decision_id=replies.record(found, 1)) if isinstance(found, Refused) else found
 
 
-def _decide(prepared: Prepared, now: datetime) -> Decision | _Refused:
+def _decide(prepared: Prepared, now: datetime) -> Decision | Refused:
     if prepared.reservation is None:
         answer = ledger.confirm(prepared.tenant, prepared.basis, key=prepared.key, asked=prepared.asked)
-        return _confirmed(prepared, answer)
+        return replies.confirmed(prepared, answer)
     try:
         answer = ledger.reserve(prepared.tenant, prepared.basis, prepared.reservation)
-        second = _shaped(prepared, _taken(answer.readings)) if answer.outcome in _UNGRANTED else None
+        second = prepared.shaped(_taken(answer.readings)) if answer.outcome in _UNGRANTED else None
         if second is None or second.reservation is None:
-            return _decided(prepared, answer)
+            return replies.decided(prepared, answer)
         answer = ledger.reserve(second.tenant, second.basis, second.reservation)
     except ledger.LostRace as lost:
-        return _denied(prepared, lost.readings, now)
-    return _decided(second if answer.outcome == Outcome.GRANTED else prepared, answer)
+        return replies.denied(prepared, lost.readings, now)
+    return replies.decided(second if answer.outcome == Outcome.GRANTED else prepared, answer)
 
 
 def enforce_batch(caller: Caller, batch: Sequence[tuple[str, Ask]], *, now: datetime) -> list[Decision | Exception]:
@@ -110,36 +71,36 @@ def enforce_batch(caller: Caller, batch: Sequence[tuple[str, Ask]], *, now: date
         asks.confirm_caller(caller)
     for items in waiting.values():
         decided = _decide_together([prepared for _, prepared in items], now)
-        for (place, _), result in zip(items, _recorded(decided), strict=True):
+        for (place, _), result in zip(items, replies.recorded(decided), strict=True):
             results[place] = result
     return [result for result in results if result is not None]
 
 
-def _decide_together(items: Sequence[Prepared], now: datetime) -> list[Decision | _Refused | Exception]:
+def _decide_together(items: Sequence[Prepared], now: datetime) -> list[Decision | Refused | Exception]:
     """Many asks of one tenant: one call for those with meters and one for those without."""
-    found: dict[int, Decision | _Refused | Exception] = {}
+    found: dict[int, Decision | Refused | Exception] = {}
     plain = [(place, each) for place, each in enumerate(items) if each.reservation is None]
     metered = [(place, each) for place, each in enumerate(items) if each.reservation is not None]
     if plain:
         asked = [(each.key, each.asked) for _, each in plain]
         basis = _common_basis([each.basis for _, each in plain])
         for (place, prepared), answer in zip(plain, ledger.confirm_batch(items[0].tenant, basis, asked), strict=True):
-            found[place] = _or_conflict(_confirmed, prepared, answer)
+            found[place] = _or_conflict(replies.confirmed, prepared, answer)
     for (place, _), result in zip(metered, _reserved_together([each for _, each in metered], now), strict=True):
         found[place] = result
     return [found[place] for place in range(len(items))]
 
 
 def _or_conflict(
-    read: Callable[[Prepared, Answer], Decision | _Refused], prepared: Prepared, answer: Answer
-) -> Decision | _Refused | KeyConflict:
+    read: Callable[[Prepared, Answer], Decision | Refused], prepared: Prepared, answer: Answer
+) -> Decision | Refused | KeyConflict:
     try:
         return read(prepared, answer)
     except KeyConflict as error:
         return error
 
 
-def _reserved_together(items: Sequence[Prepared], now: datetime) -> list[Decision | _Refused | Exception]:
+def _reserved_together(items: Sequence[Prepared], now: datetime) -> list[Decision | Refused | Exception]:
     """One call for all, and one more for all that may get a smaller permit."""
     answers = _reserve_together(items)
     final = list(items)
@@ -149,9 +110,9 @@ def _reserved_together(items: Sequence[Prepared], now: datetime) -> list[Decisio
         if isinstance(answer, Answer) and answer.outcome == Outcome.GRANTED:
             final[place] = second
     return [
-        _or_conflict(_decided, prepared, answer)
+        _or_conflict(replies.decided, prepared, answer)
         if isinstance(answer, Answer)
-        else _denied(prepared, answer.readings, now)
+        else replies.denied(prepared, answer.readings, now)
         for prepared, answer in zip(final, answers, strict=True)
     ]
 
@@ -167,7 +128,7 @@ def _seconds(items: Sequence[Prepared], answers: Sequence[Answer | ledger.LostRa
     for place, (prepared, answer) in enumerate(zip(items, answers, strict=True)):
         if not isinstance(answer, Answer) or answer.outcome not in _UNGRANTED:
             continue
-        second = _shaped(prepared, [taken[each.meter] for each in prepared.bound])
+        second = prepared.shaped([taken[each.meter] for each in prepared.bound])
         if second is not None:
             found.append((place, second))
             for each in second.bound:
@@ -206,13 +167,12 @@ def check(caller: Caller, ask: Ask, *, now: datetime) -> Decision:
     looked_at = [each.meter for each in prepared.bound]
     answer = ledger.confirm(prepared.tenant, prepared.basis, key=None, asked=prepared.asked, meters=looked_at)
     if prepared.passage.refusal is not None:
-        return _refused(prepared, prepared.passage.refusal, answer.at)
+        return replies.refused(prepared, prepared.passage.refusal, answer.at)
     if prepared.reservation is None:
-        return _passed(prepared, answer.at)
+        return replies.passed(prepared, answer.at)
     taken = _taken(answer.readings)
-    charged = [each.charge for each in prepared.bound]
-    if not shaping.fits(charged, _rooms(charged, taken)):
-        prepared = _shaped(prepared, taken) or prepared
+    if not prepared.fits(taken):
+        prepared = prepared.shaped(taken) or prepared
     states = records.states_of(prepared.bound, answer.readings)
     binding = binding_of(states)
     return Decision(
@@ -244,7 +204,7 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
         # The refusal of a request rests on the catalogue too: it is confirmed, and a replay answered first.
         answer = ledger.confirm(tenant.id, basis, key=key or None, asked=asked)
         if answer.outcome != Outcome.CONFIRMED:
-            return _replayed(answer)
+            return replies.replayed(answer)
         if isinstance(error, policies.EstimateMissing):
             raise Invalid(error.field, str(error)) from None
         if isinstance(error, PriceOutOfBounds):
@@ -256,7 +216,7 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
     start = Prepared(
         tenant=tenant.id, basis=basis, terms=at, passage=passage, ask=ask, key=key, asked=asked, stored=stored
     )
-    return _reserving(start, passage, meters.bind(tenant, passage.charged, now))
+    return start.reserving(passage, meters.bind(tenant, passage.charged, now))
 
 
 def _nobody(caller: Caller) -> Decision:
@@ -271,139 +231,6 @@ def _nobody(caller: Caller) -> Decision:
     return Decision(allowed=False, code=code, message=message, stored={"mode": "ENFORCE"}, now=answer.at)
 
 
-def _reserving(start: Prepared, passage: Passage, bound: Sequence[BoundCharge]) -> Prepared:
-    """With the reservation that a permit makes, on the meters of its charges; as it is where there is no permit."""
-    if passage.permit is None:
-        return start
-    since, until = meters.window(bound, start.basis.since, start.basis.until)
-    stored = {**start.stored, **records.permitted(start.terms, passage, passage.permit, bound)}
-    wanted = records.reservation(
-        start.terms, passage.permit, bound, key=start.key, fingerprint=start.asked, ask=start.ask, stored=stored
-    )
-    basis = replace(start.basis, since=since, until=until)
-    return replace(start, basis=basis, passage=passage, stored=stored, reservation=wanted)
-
-
 def _taken(readings: Sequence[Reading]) -> list[int]:
+    """Of each meter what is used and what is held."""
     return [each.used + each.reserved for each in readings]
-
-
-def _shaped(prepared: Prepared, taken: Sequence[int]) -> Prepared | None:
-    """The smaller or cheaper permit to ask for where so much is taken of each meter; None where none fits."""
-    bound = prepared.bound
-    charged = [each.charge for each in bound]
-    passage = gates.second(prepared.terms, prepared.passage, charged, _rooms(charged, taken))
-    if passage is None:
-        return None
-    return _reserving(
-        prepared, passage, [replace(each, charge=charge) for each, charge in zip(bound, passage.charged, strict=True)]
-    )
-
-
-def _rooms(charged: Sequence[Charge], taken: Sequence[int]) -> list[int | None]:
-    return [shaping.room(charge, used) for charge, used in zip(charged, taken, strict=True)]
-
-
-def _confirmed(prepared: Prepared, answer: Answer) -> Decision | _Refused:
-    """A refusal or pass-through found before any meter, once confirmed; a replay is answered first."""
-    if answer.outcome != Outcome.CONFIRMED:
-        return _replayed(answer)
-    refusal = prepared.passage.refusal
-    if refusal is None:
-        return _passed(prepared, answer.at)
-    return _Refused(
-        prepared=prepared,
-        decision=_refused(prepared, refusal, answer.at),
-        kept={**prepared.stored, "ask": records.asked(prepared.ask)},
-    )
-
-
-def _passed(prepared: Prepared, now: datetime) -> Decision:
-    return Decision(allowed=True, code=Code.OK, message="", stored=prepared.stored, now=now)
-
-
-def _refused(prepared: Prepared, refusal: Refusal, now: datetime) -> Decision:
-    return Decision(allowed=False, code=refusal.code, message=refusal.message, stored=prepared.stored, now=now)
-
-
-def _decided(prepared: Prepared, answer: Answer) -> Decision | _Refused:
-    if answer.outcome in (Outcome.REPLAY, Outcome.CONFLICT):
-        return _replayed(answer)
-    if answer.outcome != Outcome.GRANTED:
-        return _denied(prepared, answer.readings, answer.at)
-    return Decision(
-        allowed=True,
-        code=Code.OK,
-        message="",
-        stored=prepared.stored,
-        states=records.states_of(prepared.bound, answer.readings),
-        reservation_id=answer.id,
-        decision_id=answer.id,
-        expires_at=answer.expires_at,
-        now=answer.at,
-    )
-
-
-def _replayed(answer: Answer) -> Decision:
-    """The first answer to this key, with the reservation's present status and remaining time."""
-    if answer.outcome == Outcome.CONFLICT:
-        raise KeyConflict("This key was used with another body. Send a new key for a new request.")
-    body = answer.body or {}
-    stored = body["decision"]
-    return Decision(
-        allowed=True,
-        code=Code.OK,
-        message="",
-        stored=stored,
-        states=meter_states(body["charges"], stored["limits"], body["amounts"], answer.readings),
-        reservation_id=answer.id,
-        decision_id=answer.id,
-        expires_at=answer.expires_at,
-        now=answer.at,
-        status=answer.status,
-        is_replayed=True,
-    )
-
-
-def _denied(prepared: Prepared, readings: Sequence[Reading], now: datetime) -> _Refused:
-    """A refusal by a meter, with its numbers."""
-    states: tuple[MeterState, ...] = records.states_of(prepared.bound, readings)
-    binding = binding_of(states)
-    if binding is None:  # the meters had room again by the time they were read for the answer
-        raise ledger.Stale(now)
-    decision = Decision(
-        allowed=False,
-        code=binding.code,
-        message=binding.message(),
-        stored=records.without_permit(prepared.stored),
-        states=states,
-        now=now,
-    )
-    return _Refused(
-        prepared=prepared,
-        decision=decision,
-        kept=records.refused(prepared.stored, prepared.ask, prepared.bound, readings),
-        meter=prepared.bound[states.index(binding)].meter,
-        binding=binding.binding(),
-    )
-
-
-def _recorded(found: Sequence[Decision | _Refused | Exception]) -> list[Decision | Exception]:
-    """Refusals with the ids under which they are recorded: one statement for all that are alike."""
-    alike: defaultdict[tuple[object, ...], list[_Refused]] = defaultdict(list)
-    for each in found:
-        if isinstance(each, _Refused):
-            alike[each.kind()].append(each)
-    ids = {kind: _record(group[0], len(group)) for kind, group in alike.items()}
-    return [
-        replace(each.decision, decision_id=ids[each.kind()]) if isinstance(each, _Refused) else each for each in found
-    ]
-
-
-def _record(refused: _Refused, count: int) -> UUID:
-    prepared, decision, task = refused.prepared, refused.decision, refused.prepared.terms.task
-    return ledger.deny(
-        prepared.tenant, code=decision.code, message=decision.message, user_key=prepared.terms.user,
-        feature=task.feature, task=task.code, meter=refused.meter, binding=refused.binding, decision=refused.kept,
-        count=count, now=decision.now,
-    )  # fmt: skip
