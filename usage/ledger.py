@@ -191,7 +191,7 @@ def deny(
                        %(feature)s::text AS feature, %(task)s::text AS task, %(code)s::text AS code,
                        %(meter)s::uuid AS meter, date_trunc('minute', %(now)s::timestamptz) AS minute) AS w
         ON CONFLICT (tenant_id, code, minute, bucket) DO UPDATE
-           SET count = d.count + EXCLUDED.count, last_at = EXCLUDED.last_at
+           SET count = d.count + EXCLUDED.count, last_at = EXCLUDED.last_at, is_rolled = false
         RETURNING id
         """,
         {

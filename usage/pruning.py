@@ -60,7 +60,8 @@ OLD = (
     # An event is refused when it occurred over 35 days ago, and may be sent five minutes before it occurs: a row that
     # went earlier would let it be booked twice.
     Old(name="events", table="usage_usageevent", since="recorded_at", kept=timedelta(days=35, hours=1)),
-    Old(name="denials", table="usage_denial", since="minute", kept=timedelta(days=90)),
+    # The roll-ups of refusals stay: none goes before it is in them.
+    Old(name="denials", table="usage_denial", since="minute", kept=timedelta(days=90), where="is_rolled"),
 )
 
 

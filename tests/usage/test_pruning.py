@@ -45,8 +45,9 @@ def event(company: Company, _: str, age: timedelta) -> models.Model:
 def denial(company: Company, _: str, age: timedelta) -> models.Model:
     at = timezone.now() - age
     return Denial.objects.create(
-        id=uuid4(), tenant=company.tenant, code="X", message="", decision={}, minute=at, bucket=0, last_at=at
-    )
+        id=uuid4(), tenant=company.tenant, code="X", message="", decision={}, minute=at, bucket=0, last_at=at,
+        is_rolled=True,
+    )  # fmt: skip
 
 
 def minute(company: Company, _: str, age: timedelta) -> models.Model:
@@ -155,8 +156,8 @@ def test_rows_that_somebody_works_on_are_left_for_later(committed: None, acme: C
 def test_several_keepers_prune_together_beside_the_ledger(committed: None, acme: Company) -> None:
     """Slices of all of them and settlements meet on the same tables: no deadlock, and the books are right."""
     run(
-        "INSERT INTO usage_denial (id, tenant_id, code, message, decision, minute, bucket, count, last_at)"
-        " SELECT gen_random_uuid(), %s, 'X', '', '{}', now() - n * interval '100 days', 0, 1, now()"
+        "INSERT INTO usage_denial (id, tenant_id, code, message, decision, minute, bucket, count, last_at, is_rolled)"
+        " SELECT gen_random_uuid(), %s, 'X', '', '{}', now() - n * interval '100 days', 0, 1, now(), true"
         " FROM generate_series(1, 2500) AS g(n)",
         acme.tenant.id,
     )
@@ -180,8 +181,8 @@ def test_several_keepers_prune_together_beside_the_ledger(committed: None, acme:
 
 def test_a_slice_is_bounded(acme: Company) -> None:
     run(
-        "INSERT INTO usage_denial (id, tenant_id, code, message, decision, minute, bucket, count, last_at)"
-        " SELECT gen_random_uuid(), %s, 'X', '', '{}', now() - n * interval '100 days', 0, 1, now()"
+        "INSERT INTO usage_denial (id, tenant_id, code, message, decision, minute, bucket, count, last_at, is_rolled)"
+        " SELECT gen_random_uuid(), %s, 'X', '', '{}', now() - n * interval '100 days', 0, 1, now(), true"
         " FROM generate_series(1, 1500) AS g(n)",
         acme.tenant.id,
     )

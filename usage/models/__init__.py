@@ -9,8 +9,10 @@ from usage.models.event import UsageEvent
 from usage.models.log import Certainty, LogStatus, UsageLog
 from usage.models.meter import UsageMeter
 from usage.models.reservation import ReservationStatus, UsageReservation
+from usage.models.rollup import DayRollup, DenialRollup, RollupState, TenantRollup, UsageRollup
 
 __all__ = [
-    "Certainty", "Denial", "Erasure", "HoldEstimate", "LogArchive", "LogStatus", "ReservationStatus", "UsageEvent",
-    "UsageLog", "UsageMeter", "UsageQuerySet", "UsageReservation",
+    "Certainty", "DayRollup", "Denial", "DenialRollup", "Erasure", "HoldEstimate", "LogArchive", "LogStatus",
+    "ReservationStatus", "RollupState", "TenantRollup", "UsageEvent", "UsageLog", "UsageMeter", "UsageQuerySet",
+    "UsageReservation", "UsageRollup",
 ]  # fmt: skip

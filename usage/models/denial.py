@@ -27,6 +27,8 @@ class Denial(models.Model):
     bucket = models.PositiveSmallIntegerField()
     count = models.PositiveBigIntegerField(default=1)
     last_at = models.DateTimeField()
+    rolled = models.PositiveBigIntegerField(default=0, db_default=0)
+    is_rolled = models.BooleanField(default=False, db_default=False)
 
     objects = UsageQuerySet.as_manager()
 
@@ -43,6 +45,8 @@ class Denial(models.Model):
             models.Index(fields=["tenant", "-id"], name="usage_denial_tenant_id"),
             # pruning after 90 days
             models.Index(fields=["minute"], name="usage_denial_minute"),
+            # what the roll-ups lack: `count` less `rolled`, the part of it that they have
+            models.Index(fields=["tenant"], condition=Q(is_rolled=False), name="usage_denial_unrolled"),
         ]
 
     def __str__(self) -> str:

@@ -101,8 +101,8 @@ class UsageLog(models.Model):
                 condition=Q(certainty__in=[Certainty.ESTIMATED, Certainty.UNKNOWN]),
                 name="usage_log_unsure",
             ),
-            # roll-ups read what committed below a snapshot's xmin
-            models.Index(fields=["transaction_id"], name="usage_log_transaction"),
+            # roll-ups read what committed below a snapshot's xmin, in pages where a transaction is large
+            models.Index(fields=["transaction_id", "id"], name="usage_log_transaction_id"),
         ]
         triggers = [
             pgtrigger.Trigger(
