@@ -13,10 +13,11 @@ from plans import catalogue
 from plans.models import PolicyRule, RolloutRule
 from tenants import versions
 from tenants.models import ATIToken, ServiceKey, Tenant, User
-from tests import cast
+from tests import cast, throttled
 from tests.enforcement.api import Api
 
 os.environ["COLUMNS"] = "240"  # what the commands' tables say is not broken over lines, whoever runs the tests
+throttled.keep_apart()
 
 
 @pytest.fixture(scope="session")
