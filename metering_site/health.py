@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from tenants.database import repeatable
+from tenants.database import repeatable, rows
 
 
 @require_safe
@@ -25,7 +25,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when reservations can be made: the database answers and has every migration of this code. Else 503.
+    """200 when reservations can be made: the database answers, writes, and has every migration of this code. Else 503.
 
     Redis is only reported ("ok" or "degraded"): nothing that is granted depends on it.
     """
@@ -38,9 +38,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def _database() -> tuple[str, str]:
-    """The state of the database and of its migrations: "ok", "unavailable", "unapplied" or "unknown"."""
+    """The state of the database and of its migrations: "ok", "read-only", "unavailable", "unapplied" or "unknown"."""
     try:
-        applied = repeatable(lambda: MigrationRecorder(connection).applied_migrations())
+        ((is_read_only,),) = repeatable(lambda: rows("SELECT current_setting('transaction_read_only')::boolean"))
+        if is_read_only:
+            connection.close()  # another may lead to the server that writes
+            return "read-only", "unknown"
+        applied = MigrationRecorder(connection).applied_migrations()
     except (DatabaseError, InterfaceError):
         return "unavailable", "unknown"
     return "ok", "ok" if _written_migrations() <= applied.keys() else "unapplied"

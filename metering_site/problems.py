@@ -1,5 +1,6 @@
 """Every exception that leaves a view becomes one RFC 9457 problem, here and nowhere else."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import orjson
 import structlog
 from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views import defaults
+from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from rest_framework import exceptions
 
 from enforcement import errors
@@ -24,6 +27,7 @@ from usage.measures import BadUsage
 
 log = structlog.get_logger()
 
+RETRY_AFTER_SECONDS = "1"
 Fields = Sequence[Mapping[str, str]]
 Found = tuple[ProblemCode, str, Fields, Mapping[str, str] | None]
 
@@ -98,9 +102,9 @@ def _particular(error: Exception) -> Found | None:
         case DataError():  # what fields allow each by itself can add up to more than a meter holds
             log.warning("beyond counting", error=str(error).partition("\n")[0])
             return _invalid([{"field": "usage", "message": "It adds up to more than a meter can hold."}])
-        case OperationalError() | InterfaceError():
-            log.warning("database away", error=type(error).__name__)
-            return _unavailable("The database is away. Try again shortly.")
+        case DatabaseError() | InterfaceError() if _is_away(error):
+            log.warning("database away", error=type(error.__cause__ or error).__name__)
+            return _unavailable(_AWAY.get(type(error.__cause__), "The database is away. Try again shortly."))
         case Stale() | errors.Restless():
             return _unavailable("The configuration is changing right now. Try again shortly.")
         case exceptions.APIException() if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -109,6 +113,17 @@ def _particular(error: Exception) -> Found | None:
             return None
 
 
+def _is_away(error: BaseException | None) -> bool:
+    """Whether the database cannot do now what it can at other times: it is away, it only reads, or others hold it."""
+    if isinstance(error, InternalError):
+        return isinstance(error.__cause__, ReadOnlySqlTransaction)
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+_AWAY: Mapping[type[BaseException | None], str] = {
+    ReadOnlySqlTransaction: "The database takes no writes right now, as during a failover. Try again shortly.",
+    LockNotAvailable: "Something else is at work in the database on what this call needs. Try again shortly.",
+}
 _FAULT = "Something failed here. It is logged under the request's X-Request-ID: tell the operator."
 _SIMPLE: Mapping[type[Exception], ProblemCode] = {
     errors.Malformed: ProblemCode.MALFORMED,
@@ -144,7 +159,7 @@ def _invalid(fields: Fields) -> Found:
 
 
 def _unavailable(detail: str) -> Found:
-    return ProblemCode.UNAVAILABLE, detail, (), {"Retry-After": "1"}
+    return ProblemCode.UNAVAILABLE, detail, (), {"Retry-After": RETRY_AFTER_SECONDS}
 
 
 def _fields(detail: object, path: str = "") -> list[dict[str, str]]:
@@ -169,8 +184,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """What a fault outside any view answers; Django has logged it."""
-    return problem(ProblemCode.INTERNAL, _FAULT) if _is_for_programs(request) else defaults.server_error(request)
+    """What a fault outside any view of the API answers; Django has logged it. A database away is told as that."""
+    if _is_for_programs(request):
+        return problem(ProblemCode.INTERNAL, _FAULT)
+    if _is_away(sys.exception()):
+        page = render_to_string("503.html")  # without the request: who asks is in the database
+        return HttpResponse(page, status=503, headers={"Retry-After": RETRY_AFTER_SECONDS})
+    return defaults.server_error(request)
 
 
 def _is_for_programs(request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""Connections that give up on a server that has fallen silent, and the Django backend that makes them."""
+"""Connections that give up on a server that has fallen silent or only reads, and the Django backend that makes them."""
 
 import select
 import time
@@ -16,6 +16,8 @@ Wish = TypeVar("Wish")
 
 # psycopg's own connect_timeout is two seconds at least, and a caller is answered within two.
 CONNECT_SECONDS = 1.5
+# How long a process that answers requests waits for what another session holds; past PostgreSQL's search for deadlocks.
+LOCK_TIMEOUT = "-c lock_timeout=1500"
 
 
 class Silent(psycopg.OperationalError):
@@ -23,7 +25,10 @@ class Silent(psycopg.OperationalError):
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection of which each wait ends when the database falls silent; it is closed then."""
+    """A connection of which each wait ends when the database falls silent; it is closed then.
+
+    And where the server refuses to write: after a failover the next one may lead to the server that does.
+    """
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> Generator[Any, Any, Self]:
@@ -33,8 +38,8 @@ class Connection(psycopg.Connection[TupleRow]):
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - psycopg's own
         try:
             return super().wait(_unless(lambda: pulse.is_silent, gen), *args, **kwargs)
-        except Silent:
-            self.close()  # an answer may still be on its way
+        except (Silent, psycopg.errors.ReadOnlySqlTransaction):
+            self.close()  # of a silent server an answer may still be on its way
             raise
 
 
@@ -56,6 +61,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        if pulse.is_felt:
+            options = f"{LOCK_TIMEOUT} {conn_params.get('options', '')}".rstrip()  # the operator's own win
+            conn_params = {**conn_params, "options": options}
         return Connection.connect(**conn_params)
 
     def close_if_health_check_failed(self) -> None:

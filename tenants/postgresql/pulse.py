@@ -25,6 +25,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self._asked_at: float | None = None
+        self.is_felt = False  # in this process, which then answers requests
 
     @property
     def is_silent(self) -> bool:
@@ -64,4 +65,5 @@ pulse = Pulse()
 def start() -> None:
     """Begin to ask, once in a process and after any fork."""
     parameters = connection.get_connection_params()
+    pulse.is_felt = True
     threading.Thread(target=pulse.keep_asking, args=[parameters], name="pulse", daemon=True).start()

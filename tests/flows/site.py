@@ -110,6 +110,12 @@ class Site:
         with psycopg.connect(self.postgres.url) as connection:
             connection.execute(statement.encode())
 
+    def configure(self, setting: str) -> None:
+        """Change a setting of the server under everybody's feet, as `name = value`."""
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
     def audit(self) -> str:
         """What `audit_ledger` says. Raises CalledProcessError where it finds a breach."""
         return self._run("manage.py", "audit_ledger", "--full")

@@ -99,6 +99,9 @@ def require_turned_away_everywhere(own: Site, url: str) -> None:
         for answer in answers:
             assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE"), answer.url
             assert answer.headers["Retry-After"] == "1"
+        page = client.get("/admin/", headers={"Cookie": f"sessionid={NOBODY}"})
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+        assert "The database does not answer" in page.text
         assert client.get("/healthz").status_code == 200
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "unavailable")
@@ -136,6 +139,31 @@ def take_all_connections(own: Site, taken: ExitStack) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'metering%'"
             )
             are_left = bool(ended.fetchall())
+
+
+def test_a_database_that_only_reads_is_told_and_served_from_again(own: Site, on_socket: str) -> None:
+    """As a standby does, and a server whose disk is full."""
+    with loaded(own, on_socket) as at_work, client_of(own, on_socket) as client:
+        own.configure("default_transaction_read_only = on")
+        at_work.wait_until_all_heard(503, since=monotonic(), seconds=REFUSALS * SECONDS_FOR_AN_ANSWER, times=REFUSALS)
+        refused = client.post("/api/v1/enforce", json=ASK, headers={"Idempotency-Key": "read-only"})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert "takes no writes" in refused.json()["detail"]
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "read-only")
+        own.configure("default_transaction_read_only = off")
+        at_work.wait_until_all_heard(200, since=monotonic(), seconds=SECONDS_TO_COME_BACK, times=3)
+
+
+def test_what_another_session_holds_for_long_is_not_waited_for(own: Site, on_socket: str) -> None:
+    with loaded(own, on_socket) as at_work, client_of(own, on_socket) as client:
+        with psycopg.connect(own.postgres.url) as other:
+            other.execute("LOCK TABLE usage_usagemeter IN SHARE ROW EXCLUSIVE MODE")
+            at_work.wait_until_all_heard(503, since=monotonic(), seconds=REFUSALS * SECONDS_FOR_AN_ANSWER)
+            refused = client.post("/api/v1/enforce", json=ASK, headers={"Idempotency-Key": "locked"})
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            assert "Something else is at work" in refused.json()["detail"]
+        at_work.wait_until_all_heard(200, since=monotonic(), seconds=SECONDS_TO_COME_BACK, times=3)
 
 
 def test_a_commit_whose_answer_is_lost_gets_its_first_answer_when_sent_again(own: Site, over_tcp: str) -> None:

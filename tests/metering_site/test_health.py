@@ -24,11 +24,11 @@ def test_ready_with_database_migrations_and_redis(client: Client, db: None) -> N
     }
 
 
-def test_a_warm_readiness_question_costs_two_queries(
+def test_a_warm_readiness_question_costs_three_queries(
     client: Client, db: None, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client.get("/readyz")
-    with django_assert_num_queries(2):  # is there a table of migrations, and what is in it
+    with django_assert_num_queries(3):  # does it write, is there a table of migrations, and what is in it
         client.get("/readyz")
 
 
@@ -65,3 +65,12 @@ def test_redis_away_is_reported_and_refuses_nothing(client: Client, db: None, se
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_is_only_read(client: Client, path: str) -> None:
     assert client.post(path).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+
+
+def test_a_database_that_only_reads_is_not_ready(client: Client, committed: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    answer = client.get("/readyz")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.json()["checks"]["database"] == "read-only"
+    assert client.get("/readyz").status_code == HTTPStatus.OK  # on a new connection

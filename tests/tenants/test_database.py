@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import InternalError, OperationalError, connection, connections
 
 from tenants.database import repeatable
 from tenants.postgresql import base, pulse
@@ -97,6 +97,30 @@ def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up(monkeypat
     monkeypatch.setattr(base, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(Silent):
         Connection.connect(host="127.0.0.1", port=mute.getsockname()[1], dbname="any", user="any")
+
+
+def test_a_connection_to_a_server_that_only_reads_is_given_up(committed: None) -> None:
+    """After a failover by name it would lead to the former server for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        with pytest.raises(InternalError, match="read-only"):
+            cursor.execute("CREATE TABLE nothing ()")
+    connection.close_if_unusable_or_obsolete()  # as at the start of each request and task
+    assert value("SHOW transaction_read_only") == "off"
+
+
+def test_only_a_process_that_answers_requests_gives_up_waiting_for_a_lock(
+    committed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_felt, timeout in ((True, "1500ms"), (False, "0")):
+        monkeypatch.setattr(pulse.pulse, "is_felt", is_felt)
+        connection.close()
+        assert value("SHOW lock_timeout") == timeout
+    monkeypatch.setattr(pulse.pulse, "is_felt", True)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "options", "-c lock_timeout=700")
+    connection.close()
+    assert value("SHOW lock_timeout") == "700ms"
+    connection.close()
 
 
 def test_what_has_no_answer_for_too_long_is_silence_until_one_comes(monkeypatch: pytest.MonkeyPatch) -> None:
