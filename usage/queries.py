@@ -1,48 +1,27 @@
-"""The reads of the ledger's tables: each one query, of one tenant, by an index."""
+"""The reads of the ledger's tables, of one tenant, by an index; sums come from the roll-ups where they can."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import (
-    Count,
-    DateTimeField,
-    F,
-    Func,
-    IntegerField,
-    Q,
-    QuerySet,
-    Sum,
-    TextField,
-    Value,
-)  # fmt: skip
+from django.db.models import Q, QuerySet, TextField, Value
 from django.db.models.functions import Coalesce, Concat
 
 from plans.calendars import calendar_of
 from plans.charges import PeriodKind
 from plans.periods import period
+from usage import sums
 from usage.entries import Reading
-from usage.models import Denial, LogStatus, UsageLog, UsageMeter, UsageReservation
+from usage.models import Denial, UsageLog, UsageMeter, UsageReservation
 from usage.sight import Sight
 
-# An event may lie this far ahead of the clock that makes its row's id.
-_AHEAD = timedelta(minutes=5)
-_MINUTE = timedelta(minutes=1)
-_ENDED = Q(status__in=[LogStatus.COMPLETED, LogStatus.FAILED])
 _COUNTS = (
     "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "api_calls",
     "items", "units",
 )  # fmt: skip
-GROUP_COLUMNS = {
-    "user": "user_key",
-    "feature": "feature_id",
-    "task": "task_id",
-    "model_class": "model_class_id",
-    "api_code": "api_code",
-}
-"""What the log is grouped by, beside time, and the column of each."""
+GROUP_COLUMNS = sums.COLUMNS
+"""What usage is grouped by, beside time, and the column of each."""
 
 
 def first_id_at(at: datetime) -> UUID:
@@ -117,38 +96,18 @@ def usage_by(
     """Sums of the log in [since, until) by `key`, at most `most` of them; the key is the number, from 1, of the last
     of `starts` that an operation does not precede, or a name where `group_by` is one of GROUP_COLUMNS.
     """
-    rows = seen(UsageLog.objects.for_tenant(sight.tenant.id), sight).filter(
-        occurred_at__gte=since, occurred_at__lt=until, id__gte=first_id_at(since - _AHEAD)
-    )
-    return list(
-        rows.order_by()
-        .values(key=_key(group_by, "occurred_at", starts, GROUP_COLUMNS))
-        .annotate(
-            operations=Count("id", filter=_ENDED),
-            failed=Count("id", filter=Q(status=LogStatus.FAILED)),
-            unpriced=Count("id", filter=_ENDED & Q(cost=None)),
-            cost_sum=Sum("cost"),
-            **{f"{name}_sum": Sum(name) for name in _COUNTS},
-        )[:most]
-    )
+    span = sums.Span(since=since, until=until, starts=starts)
+    by = group_by if group_by in GROUP_COLUMNS else None
+    found = sums.usage(sight, span, ("operations", "failed", "unpriced", "cost", *_COUNTS), by=by, most=most)
+    names = {"part": "key"} | {name: f"{name}_sum" for name in ("cost", *_COUNTS)}
+    return [{names.get(name, name): value for name, value in row.items()} for row in found]
 
 
 def denials_by(
     sight: Sight, group_by: str, since: datetime, until: datetime, starts: Sequence[datetime], most: int
 ) -> list[dict[str, Any]]:
-    """How many refusals there were in [since, until), by `key` as in `usage_by`; they name no class and no API."""
-    rows = seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(
-        last_at__gte=since, last_at__lt=until, id__gte=first_id_at(since - _MINUTE), id__lt=first_id_at(until)
-    )
-    columns = {name: column for name, column in GROUP_COLUMNS.items() if name in ("user", "feature", "task")}
-    key = _key(group_by, "last_at", starts, columns)
-    counted = rows.order_by().values(key=key).annotate(denials=Sum("count"))
-    # Without a column to group by, nothing at all would still be one row.
-    return list(counted.filter(denials__gt=0)[:most])
-
-
-def _key(group_by: str, at: str, starts: Iterable[datetime], columns: Mapping[str, str]) -> Any:  # noqa: ANN401
-    if group_by in ("day", "hour"):
-        thresholds = Value(list(starts), output_field=ArrayField(DateTimeField()))
-        return Func(F(at), thresholds, function="width_bucket", output_field=IntegerField())
-    return F(columns[group_by]) if group_by in columns else Value(None, output_field=TextField())
+    """How many refusals there were in [since, until), by `key` as in `usage_by`; they name no class, API or status."""
+    span = sums.Span(since=since, until=until, starts=starts)
+    by = group_by if group_by in sums.DENIAL_COLUMNS else None
+    found = sums.denials(sight, span, by=by, most=most)
+    return [{"key": row.get("part", row.get("key")), "denials": row["denials"]} for row in found]

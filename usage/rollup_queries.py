@@ -100,6 +100,7 @@ _AGAIN = f"""
        AND occurred_at >= %(rebuild_from)s AND occurred_at < %(rebuild_until)s
        AND (transaction_id, id) <= (%(rebuild_transaction_id)s::text::xid8, %(rebuild_below)s)
 """  # noqa: S608 - constants
+FIRST_ID = "SELECT ledger_uuid7_floor(%s)"
 PAGE_END = """
     SELECT (array_agg(id ORDER BY id DESC))[1]
       FROM (SELECT id FROM usage_usagelog WHERE id > %(after)s ORDER BY id LIMIT %(most)s) AS page

@@ -21,7 +21,6 @@ from tenants import database
 from tenants.ids import instant_of
 from usage import rollup_queries as sql
 from usage.models import LogArchive
-from usage.queries import first_id_at
 
 PAGE = 20_000
 """Rows of the log in one transaction."""
@@ -214,7 +213,8 @@ def _rebuild_slice(found: State) -> float:
                 return 0.0
         # All are removed; what is added from here on, by whomever, is not what was added before.
         about |= {"rebuild_transaction_id": found.transaction_id, "rebuild_below": found.log_id}
-        _move_rebuild(**about | {"rebuild_log_id": first_id_at(found.rebuild_from - _EARLIEST)})
+        first = database.rows(sql.FIRST_ID, [found.rebuild_from - _EARLIEST])[0][0]
+        _move_rebuild(**about | {"rebuild_log_id": first})
         return 0.0
     about["after"] = found.rebuild_log_id
     about["through"] = database.rows(sql.PAGE_END, about)[0][0]
