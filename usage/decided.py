@@ -50,13 +50,16 @@ class Decided:
 
 
 def of(sight: Sight, id_: UUID) -> Decided | None:
-    """The decision with this id, which is its reservation's or its refusal's: one to four queries."""
+    """The decision with this id, which is its reservation's or its refusal's: one to four queries.
+
+    None where there is none, or where the row was kept without it.
+    """
     return _held(sight, id_) or _refused(sight, id_) or _logged(sight, id_)
 
 
 def _held(sight: Sight, id_: UUID) -> Decided | None:
     row = queries.reservation(sight.tenant.id, id_, sight.user)
-    if row is None:
+    if row is None or not _is_whole(row.decision, "limits"):
         return None
     return Decided(
         at=instant_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
@@ -66,7 +69,7 @@ def _held(sight: Sight, id_: UUID) -> Decided | None:
 
 def _refused(sight: Sight, id_: UUID) -> Decided | None:
     row: Denial | None = queries.seen(Denial.objects.for_tenant(sight.tenant.id), sight).filter(id=id_).first()
-    if row is None:
+    if row is None or not _is_whole(row.decision):
         return None
     stored = row.decision
     charges: Sequence[Kept] = ()
@@ -83,7 +86,7 @@ def _logged(sight: Sight, id_: UUID) -> Decided | None:
     first = UUID(int=id_.int >> 80 << 80)
     rows = queries.seen(UsageLog.objects.for_tenant(sight.tenant.id), sight)
     row: UsageLog | None = rows.filter(reservation_id=id_, id__gte=first, decision__isnull=False).order_by("id").first()
-    if row is None or row.decision is None:
+    if row is None or row.decision is None or not _is_whole(row.decision, "limits", "readings"):
         return None
     meters = {meter.id: meter for meter in UsageMeter.objects.for_tenant(sight.tenant.id).filter(id__in=row.meters)}
     lasting = iter(zip(row.meters, row.helds, strict=True))
@@ -99,6 +102,11 @@ def _logged(sight: Sight, id_: UUID) -> Decided | None:
         at=instant_of(id_), stored=row.decision, ask=row.ask, user=row.user_key, feature=row.feature_id,
         task=row.task_id, charges=_charges(row.decision, row.decision["readings"], scopes, amounts),
     )  # fmt: skip
+
+
+def _is_whole(stored: Mapping[str, Any], *parts: str) -> bool:
+    """Whether a row has what a decision is told from; one of another hand than the gatekeeper's need not."""
+    return all(part in stored for part in ("mode", *parts))
 
 
 def _scope(meter: UsageMeter, unit: str) -> list[Any]:

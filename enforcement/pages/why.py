@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.timesince import timesince, timeuntil
 
 from enforcement.explanation import Explanation, Gate, SourceRule, Tale, Verdict, explain
@@ -19,6 +20,7 @@ from tenants import facts
 from tenants.admin.figures import UNLIMITED
 from tenants.models import Tenant
 from usage import decided
+from usage.models import UsageReservation
 from usage.sight import Sight
 
 # A colour and its word, for each verdict.
@@ -37,11 +39,18 @@ _NAMES = {
     "USER_QUOTA": "User’s quota", "BUDGET": "Budget",
 }  # fmt: skip
 _UNITS = {"API_CALLS": "API calls", "SLOTS": "open at once", "USD": "USD"}
+_PERIODS = {"MINUTE": "a minute", "DAY": "a day", "MONTH": "a month"}
+_NAMED_AFTER_IT = ("DAILY_QUOTA", "MONTHLY_QUOTA", "CONCURRENCY")  # the gates whose name says their period
+_METERED = [
+    ("Limit", "limit"), ("Left", "remaining"), ("Asked", "requested"), ("Used", "used"), ("Held", "reserved"),
+    ("Overrun", "overrun"),
+]  # fmt: skip
+_SAID = ("estimated_cost", "mode")  # in the sentence of their gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A gate on the page."""
+    """A gate on the page; a quiet one only let the call pass."""
 
     name: str
     colour: str
@@ -78,18 +87,17 @@ def page(request: HttpRequest, ati_id: str, decision_id: UUID) -> HttpResponse:
     }
     if told is not None:
         context |= {
-            "facts": _facts(told),
-            "resets": _resets(told.binding, datetime.now(UTC)),
-            "gates": _rows(told),
+            "facts": _facts(told, datetime.now(UTC)),
+            "rows": _rows_of(told, decision_id),
+            "gates": _gates(told),
         }
     return TemplateResponse(request, "enforcement/pages/why.html", context, status=404 if told is None else 200)
 
 
-def _facts(told: Explanation) -> list[tuple[str, str]]:
+def _facts(told: Explanation, now: datetime) -> list[tuple[str, str]]:
     """What the decision was about."""
     found = [
         ("When", f"{told.decided_at:%d %b %Y %H:%M:%S} UTC"),
-        ("Tenant", told.tenant),
         ("User", told.user),
         ("Task", told.task),
         ("Feature", told.feature),
@@ -99,6 +107,7 @@ def _facts(told: Explanation) -> list[tuple[str, str]]:
             "Refused alike",
             f"{told.times:,} times that minute; the figures are of the first" if told.times > 1 else None,
         ),
+        _reset(told.binding, now) or ("", None),
     ]
     return [(name, value) for name, value in found if value is not None]
 
@@ -110,16 +119,25 @@ def _version(told: Explanation) -> str | None:
     return f"catalogue {versions.catalogue}, keys {versions.keys}, tenant {versions.tenant}"
 
 
-def _resets(binding: Mapping[str, Any] | None, now: datetime) -> str | None:
-    """When the quota that refused begins anew, in words."""
+def _reset(binding: Mapping[str, Any] | None, now: datetime) -> tuple[str, str] | None:
+    """When the quota that refused begins anew, from now."""
     if binding is None or binding["resets_at"] is None:
         return None
     at = datetime.fromisoformat(binding["resets_at"])
-    words = f"It resets in {timeuntil(at, now)}" if at > now else f"It was reset {timesince(at, now)} ago"
-    return f"{words}, at {at:%d %b %Y %H:%M} UTC."
+    return ("Resets in", timeuntil(at, now)) if at > now else ("Was reset", f"{timesince(at, now)} ago")
 
 
-def _rows(told: Explanation) -> list[Row]:
+def _rows_of(told: Explanation, id_: UUID) -> list[tuple[str, str]]:
+    """Where the ledger has what came of it: a name and an address each."""
+    if not told.allowed:
+        return [("refusal", reverse("admin:usage_denial_change", args=[id_]))]
+    log = ("log", f"{reverse('admin:usage_usagelog_changelist')}?q={id_}&when=any")
+    if not UsageReservation.objects.filter(pk=id_).exists():
+        return [log]
+    return [("reservation", reverse("admin:usage_usagereservation_change", args=[id_])), log]
+
+
+def _gates(told: Explanation) -> list[Row]:
     ids = {rule.id for gate in told.gates for rule in gate.rules if rule.id is not None}
     existing = set(PolicyRule.objects.filter(pk__in=ids).values_list("pk", flat=True))
     return [_row(gate, existing) for gate in told.gates]
@@ -128,7 +146,7 @@ def _rows(told: Explanation) -> list[Row]:
 def _row(gate: Gate, existing: Collection[UUID | None]) -> Row:
     colour, word = _VERDICTS[gate.verdict]
     return Row(
-        name=_NAMES[gate.gate],
+        name=_name(gate),
         colour=colour,
         word=word,
         is_quiet=gate.verdict in (Verdict.PASSED, Verdict.NOT_ASKED),
@@ -136,6 +154,11 @@ def _row(gate: Gate, existing: Collection[UUID | None]) -> Row:
         figures=_figures(gate.inputs),
         rules=[_rule(rule, existing) for rule in gate.rules],
     )
+
+
+def _name(gate: Gate) -> str:
+    period = "" if gate.gate in _NAMED_AFTER_IT else _PERIODS.get(gate.inputs.get("period", ""), "")
+    return f"{_NAMES[gate.gate]}, {period}" if period else _NAMES[gate.gate]
 
 
 def _rule(rule: SourceRule, existing: Collection[UUID | None]) -> RuleRow:
@@ -153,17 +176,14 @@ def _rule(rule: SourceRule, existing: Collection[UUID | None]) -> RuleRow:
 def _figures(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the gate looked at, in words: the figures of a meter, or what was asked and granted."""
     if "requested" in inputs:
-        limited = inputs["limit"] is not None
         unit = _UNITS.get(inputs["unit"], inputs["unit"].lower())
-        found: list[tuple[str, Any]] = [("Limit", inputs["limit"] if limited else UNLIMITED)]
-        found += [("Left", inputs["remaining"])] if limited else []
-        found += [("Asked", inputs["requested"]), ("Used", inputs["used"]), ("Held", inputs["reserved"])]
-        found += [("Overrun", inputs["overrun"])] if inputs["overrun"] not in (0, "0.00") else []
-        (first, value), *others = [(name, _shown(value)) for name, value in found]
-        if limited:
-            value = f"{unit} {value}" if unit == "USD" else f"{value} {unit}"
-        return [(first, value), *others]
-    flat = {name: value for name, value in inputs.items() if name != "estimated_cost"}  # said in words
+        found = [(name, inputs[key]) for name, key in _METERED if inputs[key] is not None]
+        if inputs["overrun"] in (0, "0.00"):
+            found.pop()
+        (name, value), *others = [(name, _shown(value)) for name, value in found]
+        first = [(name, f"{unit} {value}" if unit == "USD" else f"{value} {unit}"), *others]
+        return first if inputs["limit"] is not None else [("Limit", UNLIMITED), *first]
+    flat = {name: value for name, value in inputs.items() if name not in _SAID}
     for group in ("asked", "granted", "made_of"):
         if isinstance(flat.get(group), Mapping):
             flat |= {f"{name} {group.replace('_', ' ')}": value for name, value in flat.pop(group).items()}

@@ -13,6 +13,7 @@ from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
 from tests.enforcement.test_rollout_report import finish
+from tests.usage.rows import make_log, make_meter, make_rows
 from usage.models import Denial, UsageLog, UsageReservation
 
 TASK = "LLM2_DRAFT"
@@ -34,7 +35,7 @@ def test_a_refusal_is_told_in_words_with_its_figures(browser: Client, api: Api, 
     page = browser.get(why_of(refusal))
     text = console.text_of(page)
     assert "Refused DAILY_QUOTA_EXCEEDED PATENT_DRAFTING: 5,001 tokens asked, 1,000 left of 1,000 today" in text
-    assert "It resets in" in text
+    assert "Resets in" in text
     assert "Limit 1,000 tokens Left 1,000 Asked 5,001 Used 0 Held 0" in text
     assert f'href="{console.address(PolicyRule, "change", rule.pk)}"' in page.content.decode()
     rule.delete()
@@ -47,15 +48,17 @@ def test_a_permit_is_told_with_its_steps_and_outlives_its_reservation(browser: C
     assert "Permitted with less than was asked" in told
     assert "Of 9,000 output tokens asked 8,000 are granted: that is the cap MAX_TOKENS_OUT." in told
     assert "Limit USD 50.00" in told
+    assert "In the ledger reservation , log" in told
     UsageReservation.objects.all().delete()
-    assert console.text_of(browser.get(why_of(permit))) == told
+    later = console.text_of(browser.get(why_of(permit)))
+    assert later == told.replace("reservation , log", "log")
 
 
 def test_what_was_only_observed_is_marked(browser: Client, api: Api, acme: Company) -> None:
     Tenant.objects.update(enforcement_mode="OBSERVE")
     limit(acme.tenant, "DAILY_QUOTA", 0, feature_id=FEATURE)
     text = console.text_of(browser.get(why_of(api.enforce("ACME", TASK, tokens_in=1))))
-    assert "Enforced, it would have been refused: DAILY_QUOTA_EXCEEDED" in text
+    assert "Permitted though DAILY_QUOTA_EXCEEDED would have refused, were it enforced" in text
     assert "Daily quota Would refuse" in text
 
 
@@ -77,6 +80,23 @@ def test_a_decision_that_is_gone_says_where_to_look(browser: Client, acme: Compa
     assert page.status_code == 404
     assert "Refusals are kept for 90 days" in console.text_of(page)
     assert browser.get(reverse("decision-why", args=["NOBODY", gone["decision_id"]])).status_code == 404
+
+
+def test_a_row_without_a_whole_decision_is_no_error(browser: Client, acme: Company) -> None:
+    """One that was kept before decisions were, or by another hand."""
+    make_rows(acme.tenant)
+    reservation = UsageReservation.objects.get().pk
+    assert UsageLog.objects.filter(reservation_id=reservation).exists()
+    for row in (reservation, Denial.objects.get().pk):
+        assert browser.get(reverse("decision-why", args=["ACME", row])).status_code == 404
+    UsageReservation.objects.all().delete()
+    assert browser.get(reverse("decision-why", args=["ACME", reservation])).status_code == 404
+
+
+def test_usage_that_nothing_was_decided_about_has_no_link(browser: Client, acme: Company) -> None:
+    fact = make_log(acme.tenant, make_meter(acme.tenant))
+    page = browser.get(console.address(UsageLog, "change", fact.pk))
+    assert "Why nothing was decided about it" in console.text_of(page)
 
 
 def test_a_strangers_decision_is_not_this_tenants(browser: Client, api: Api, acme: Company, rival: Company) -> None:

@@ -121,12 +121,10 @@ def link(model: type[Model], pk: object, text: object) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', reverse(name, args=[pk]), text)
 
 
-def why_link(row: Any, decision: UUID | None) -> SafeString | None:  # noqa: ANN401 - a row with its tenant
-    """A link to the explanation of a decision of the row's tenant; None where nothing was decided."""
-    if decision is None:
-        return None
+def why_link(row: Any, decision: UUID) -> SafeString:  # noqa: ANN401 - a row with its tenant
+    """A link to the explanation of a decision of the row's tenant."""
     address = reverse("decision-why", args=[row.tenant.ati_id, decision])
-    return format_html('<a class="text-link" href="{}">Why was it decided so?</a>', address)
+    return format_html('<a class="text-link" href="{}">Gate by gate</a>', address)
 
 
 def table(headers: list[str], rows: list[list[object]]) -> SafeString:

@@ -73,10 +73,10 @@ class DenialAdmin(LedgerAdmin):
     def about(self, denial: Denial) -> str:
         return denial.task_id or denial.feature_id or "–"
 
-    @display(description="Meter that was full", empty_value="none")
-    def binding_meter(self, denial: Denial) -> SafeString | None:
-        return link(UsageMeter, denial.meter, denial.meter) if denial.meter else None
+    @display(description="Meter that was full")
+    def binding_meter(self, denial: Denial) -> SafeString | str:
+        return link(UsageMeter, denial.meter, denial.meter) if denial.meter else "none"
 
     @display(description="Why")
-    def why(self, denial: Denial) -> SafeString | None:
+    def why(self, denial: Denial) -> SafeString:
         return why_link(denial, denial.id)

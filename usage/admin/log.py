@@ -29,6 +29,21 @@ _UNITS = column("units", "Units")
 _COST = column("cost", "Cost (USD)", usd)
 
 
+class LimitsFilter(admin.SimpleListFilter):
+    """By whether a limit was passed that is only observed, or that the plan lets usage pass."""
+
+    title = "limits"
+    parameter_name = "limits"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        return [("beyond", "Let through beyond one")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
+        # In the words of the index that holds just these.
+        beyond = Q(decision__has_key="over") | Q(decision__has_key="would_deny")
+        return queryset.filter(beyond) if self.value() == "beyond" else queryset
+
+
 @admin.register(UsageLog)
 class UsageLogAdmin(LedgerAdmin):
     """Every booking there ever was."""
@@ -38,7 +53,7 @@ class UsageLogAdmin(LedgerAdmin):
         "tokens_figure", "units_figure", _COST, "remarks",
     ]  # fmt: skip
     list_filter = [
-        ("tenant", AutocompleteSelectFilter), WhenFilter, "status", "certainty", "late",
+        ("tenant", AutocompleteSelectFilter), WhenFilter, LimitsFilter, "status", "certainty", "late",
         ("feature", RelatedDropdownFilter), ("task", RelatedDropdownFilter), ("model_class", RelatedDropdownFilter),
     ]  # fmt: skip
     list_select_related = ["tenant"]
@@ -119,6 +134,8 @@ class UsageLogAdmin(LedgerAdmin):
         ]
         return table(["Meter", "Used", "Overrun", "Had been held"], rows) if rows else UNKNOWN
 
-    @display(description="Why", empty_value="nothing was decided about it")
-    def why(self, log: UsageLog) -> SafeString | None:
+    @display(description="Why")
+    def why(self, log: UsageLog) -> SafeString | str:
+        if log.reservation_id is None:
+            return "nothing was decided about it"
         return why_link(log, log.reservation_id)

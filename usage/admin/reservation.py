@@ -91,5 +91,5 @@ class UsageReservationAdmin(LedgerAdmin):
         )
 
     @display(description="Why")
-    def why(self, reservation: UsageReservation) -> SafeString | None:
+    def why(self, reservation: UsageReservation) -> SafeString:
         return why_link(reservation, reservation.id)
