@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from plans import calendars, periods
 from plans.models import RolloutGate, RolloutRule
@@ -49,6 +50,12 @@ def standings(now: datetime) -> list[Standing]:
         )
         for gate in RolloutGate
     ]
+
+
+def coming(now: datetime) -> QuerySet[RolloutRule]:
+    """The rules that have not begun yet, the next one first."""
+    waiting = RolloutRule.objects.select_related("tenant").filter(starts_at__gt=now, ends_at=None)
+    return waiting.order_by("starts_at", "gate")
 
 
 def _by_tenant(rules: Iterable[RolloutRule]) -> list[RolloutRule]:

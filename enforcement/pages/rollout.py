@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,34 +22,40 @@ from plans.admin.vocabulary import MODE_COLOURS
 from plans.models import RolloutGate, RolloutRule
 from plans.rollouts import Standing
 from tenants.admin.asking import Question
-from tenants.admin.figures import usd
+from tenants.admin.figures import number, usd
 from tenants.admin.refusals import refusal_of
 from tenants.models import EnforcementMode, Tenant
+from tenants.words import counted
 
 _DAYS = 7
 _LISTED = 20
 _PAST = timedelta(minutes=5)
+_NEVER_SWITCHED = ("IDENTITY", "TENANT", "PLAN")  # who may not call at all is refused whatever is switched
+_DECIDED_BY = {RolloutGate.BUDGET: (RolloutGate.BUDGET, "PRICE")}  # a price is asked for where money is limited
 _DEEDS = {EnforcementMode.ENFORCE: "Enforce", EnforcementMode.OBSERVE: "Observe", EnforcementMode.OFF: "Switch off"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRow:
-    """A gate on the page: how it stands, what it would have done, and how to switch it."""
+    """A gate on the page: how it stands, what it would have done and did, and how to switch it."""
 
     standing: Standing
     colour: str
     mode: str
-    would: list[Found]
-    did: list[Found]
+    would: str
+    did: str
     switches: list[tuple[str, str]]
 
-    @property
-    def would_count(self) -> str:
-        return _counted(self.would)
 
-    @property
-    def did_count(self) -> str:
-        return _counted(self.did)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRow:
+    """What a gate would have done or did to a tenant, and where its requests are listed."""
+
+    found: Found
+    requests: str
+    open: str
+    cost: str
+    link: str
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -57,21 +64,16 @@ def page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     now = datetime.now(UTC)
     found = _report(now)
+    may_switch = request.user.has_perm("plans.add_rolloutrule")
     context = {
         **admin.site.each_context(request),
         "title": "Roll-out",
         "days": _DAYS,
         "as_of": now,
-        "gates": [_row(standing, found) for standing in rollouts.standings(now)],
+        "gates": [_gate_row(standing, found, may_switch) for standing in rollouts.standings(now)],
+        "coming": rollouts.coming(now)[:_LISTED],
         "elsewhere": [each for each in found.watched if each.since is None],
-        "found": [
-            (heading, [(each, usd(each.cost)) for each in found.of(kind)[:_LISTED]])
-            for kind, heading in (
-                (Kind.OBSERVED, "Would have been refused"),
-                (Kind.OVERAGE, "Passed as overage, which enforcing would not refuse"),
-                (Kind.REFUSED, "Was refused"),
-            )
-        ],
+        "sections": _sections(found),
         "listed": _LISTED,
     }
     return TemplateResponse(request, "enforcement/pages/rollout.html", context)
@@ -81,32 +83,77 @@ def _report(now: datetime) -> Report:
     return report(since=now - timedelta(days=_DAYS), now=now, with_shares=False)
 
 
-def _row(standing: Standing, found: Report) -> GateRow:
-    modes = [mode for mode in EnforcementMode if mode != standing.mode]
-    if standing.gate != RolloutGate.ALL:
+def _gate_row(standing: Standing, found: Report, may_switch: bool) -> GateRow:
+    modes = [mode for mode in EnforcementMode if mode != standing.mode and may_switch]
+    if standing.gate != RolloutGate.ALL and may_switch:
         modes.remove(EnforcementMode.OFF)
     mode = standing.mode.capitalize()
     return GateRow(
         standing=standing,
         colour=MODE_COLOURS.get(mode, "default"),
         mode=mode,
-        would=_of(found, Kind.OBSERVED, standing.gate),
-        did=_of(found, Kind.REFUSED, standing.gate),
+        would=_figure(_of(found, Kind.OBSERVED, standing.gate)),
+        did=_figure(_of(found, Kind.REFUSED, standing.gate)),
         switches=[(reverse("rollout-switch", args=[standing.gate, each]), _DEEDS[each]) for each in modes],
     )
 
 
+def _sections(found: Report) -> list[tuple[str, bool, list[FoundRow]]]:
+    """The lists below the gates: a heading, whether its requests were let through, and the most requests first."""
+    kinds = (
+        (Kind.OBSERVED, "Would have been refused"),
+        (Kind.OVERAGE, "Passed as overage, which enforcing would not refuse"),
+        (Kind.REFUSED, "Was refused"),
+    )
+    listed = {kind: found.of(kind)[:_LISTED] for kind, _ in kinds}
+    names = {each.tenant for rows in listed.values() for each in rows}
+    ids = dict(Tenant.objects.filter(ati_id__in=names).values_list("ati_id", "pk"))
+    return [
+        (
+            heading,
+            kind != Kind.REFUSED,
+            [_found_row(each, ids.get(each.tenant)) for each in rows],
+        )
+        for kind, heading in kinds
+        if (rows := listed[kind])
+    ]
+
+
+def _found_row(found: Found, tenant: UUID | None) -> FoundRow:
+    if found.kind == Kind.REFUSED:
+        listed, only = reverse("admin:usage_denial_changelist"), f"code={found.code}"
+    else:
+        listed, only = reverse("admin:usage_usagelog_changelist"), "limits=beyond"
+    return FoundRow(
+        found=found,
+        requests=number(found.requests),
+        open=number(found.open),
+        cost=usd(found.cost),
+        link=f"{listed}?{only}&tenant__id__exact={tenant}&when={_DAYS}d",
+    )
+
+
 def _of(found: Report, kind: Kind, gate: RolloutGate) -> list[Found]:
-    return [each for each in found.of(kind) if gate in (RolloutGate.ALL, each.gate)]
+    """What a gate decided. All gates together are those that the roll-out can switch."""
+    decided = _DECIDED_BY.get(gate, (gate,))
+    is_all = gate == RolloutGate.ALL
+    return [each for each in found.of(kind) if (each.gate not in _NEVER_SWITCHED if is_all else each.gate in decided)]
+
+
+def _figure(rows: Sequence[Found]) -> str:
+    """How many requests, and of how many tenants: “12 (1 tenant)”."""
+    requests, tenants = _counts(rows)
+    return f"{requests:,} ({counted(tenants, 'tenant')})" if requests else "0"
 
 
 def _counted(rows: Sequence[Found]) -> str:
-    """How many requests of how many tenants."""
-    requests, tenants = sum(each.requests for each in rows), len({each.tenant for each in rows})
-    if not requests:
-        return "none"
-    of_requests = f"{requests:,} request{'' if requests == 1 else 's'}"
-    return f"{of_requests} of {tenants:,} tenant{'' if tenants == 1 else 's'}"
+    """The same in a sentence."""
+    requests, tenants = _counts(rows)
+    return f"{counted(requests, 'request')} of {counted(tenants, 'tenant')}" if requests else "no request"
+
+
+def _counts(rows: Sequence[Found]) -> tuple[int, int]:
+    return sum(each.requests for each in rows), len({each.tenant for each in rows})
 
 
 class SwitchForm(forms.Form):
@@ -139,6 +186,8 @@ def switch_page(request: HttpRequest, gate: str, mode: str) -> HttpResponse:
     now = datetime.now(UTC)
     which, how = RolloutGate(gate), EnforcementMode(mode)
     form = SwitchForm(request.POST or None)
+    if how == EnforcementMode.OFF:  # the kill switch is everybody's
+        del form.fields["tenant"]
     if form.is_valid():
         try:
             return _switch(request, form, which, how, now)
@@ -166,10 +215,11 @@ def _switch(
     request: HttpRequest, form: SwitchForm, gate: RolloutGate, mode: EnforcementMode, now: datetime
 ) -> HttpResponse:
     sent = form.cleaned_data
-    rule = rollouts.switch(gate, mode, at=sent["starts_at"] or now, reason=sent["reason"], tenant=sent["tenant"])
-    LogEntry.objects.log_actions(
-        str(request.user.pk), [rule], ADDITION, change_message=f"{rule}: {rule.reason}", single_object=True
-    )
+    at, tenant = sent["starts_at"] or now, sent.get("tenant")
+    with transaction.atomic():
+        rule = rollouts.switch(gate, mode, at=at, reason=sent["reason"], tenant=tenant)
+        said = f"{rule}: {rule.reason}"
+        LogEntry.objects.log_actions(str(request.user.pk), [rule], ADDITION, change_message=said, single_object=True)
     messages.success(request, f"{rule}.")
     return HttpResponseRedirect(reverse("rollout"))
 
@@ -178,34 +228,39 @@ def _question(deed: str, gate: RolloutGate, mode: EnforcementMode, now: datetime
     """What would follow for everybody, by what the last days say."""
     found = _report(now)
     (standing,) = [each for each in rollouts.standings(now) if each.gate == gate]
-    keeping = tuple(str(rule) for rule in standing.own)
-    kept = {rule.tenant.ati_id for rule in standing.own if rule.tenant}
+    own = standing.own if mode != EnforcementMode.OFF else ()  # the kill switch beats them
+    kept = {rule.tenant.ati_id for rule in own if rule.tenant}
     kind = Kind.OBSERVED if mode == EnforcementMode.ENFORCE else Kind.REFUSED
-    rows = [each for each in _of(found, kind, gate) if mode == EnforcementMode.OFF or each.tenant not in kept]
+    rows = [each for each in _of(found, kind, gate) if each.tenant not in kept]
+    what = "Would have been refused" if kind == Kind.OBSERVED else "Refused"
     return Question(
         deed=deed,
         consequence=_consequence(mode, gate, rows),
         is_destructive=mode != EnforcementMode.OBSERVE,
         details=(
-            (f"In the last {_DAYS} days", _by_tenant(rows)),
-            ("These keep a rule of their own", keeping if mode != EnforcementMode.OFF else ()),
+            (f"{what} in the last {_DAYS} days, by tenant", _by_tenant(rows)),
+            ("These keep a rule of their own, whatever is said for everybody", tuple(map(_kept, own))),
         ),
     )
 
 
+def _kept(rule: RolloutRule) -> str:
+    return f"{rule.tenant and rule.tenant.ati_id}: {rule.mode.lower()}, since {rule.starts_at:%d %b %Y %H:%M} UTC"
+
+
 def _consequence(mode: EnforcementMode, gate: RolloutGate, rows: Sequence[Found]) -> str:
-    count = _counted(rows)
-    at_most = "At most " if gate == RolloutGate.ALL and rows else ""  # one that several gates refuse counts at each
+    # One request that several gates would refuse counts at each.
+    count = f"{'at most ' if rows and gate == RolloutGate.ALL else ''}{_counted(rows)}"
     match mode:
         case EnforcementMode.ENFORCE:
-            said = f"{at_most}{count} would have been refused in the last {_DAYS} days."
-            return f"It refuses from the next request on. {said[0].upper()}{said[1:]}"
+            would = f"In the last {_DAYS} days that would have been {count}."
+            return f"Once it begins, what is beyond the limit is refused. {would}"
         case EnforcementMode.OBSERVE:
-            said = f"{at_most}{count} refused in the last {_DAYS} days would have been let through."
-            return f"Nothing is refused by it any more, from the next request on. {said[0].upper()}{said[1:]}"
+            was = f"In the last {_DAYS} days it refused {count}."
+            return f"Once it begins, nothing is refused by it; what would have been is listed. {was}"
         case _:
             return (
-                "For everybody, whatever else says: nothing is checked, held or recorded from the next request on. "
+                "For everybody, whatever else says: once it begins, nothing is checked, held or recorded. "
                 "What is used meanwhile is in no quota and in no bill, and cannot be had back."
             )
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from plans.models import RolloutRule
+from tenants.models import Tenant
 from tests import console
 from tests.cast import Company
 from tests.enforcement.api import Api
@@ -38,13 +39,39 @@ def test_each_gate_has_a_row_that_says_how_it_stands(browser: Client, api: Api, 
     limit(rival.tenant, "DAILY_QUOTA", 0, feature_id=FEATURE)
     finish(api, "ACME", TASK, tokens_in=1)
     api.enforce("RIVAL", TASK, tokens_in=1)
+    page = browser.get(reverse("rollout"))
+    text = console.text_of(page)
+    since = f"{LAST_YEAR:%d %b %Y %H:%M}"
+    assert f"Daily quota Observe since {since} : a test RIVAL enforce 1 (1 tenant) 1 (1 tenant) Enforce" in text
+    assert "Monthly quota Enforce – 0 0 Observe" in text
+    assert "ACME 1 0 0." in text
+    assert "RIVAL 1 DAILY_QUOTA_EXCEEDED" in text
+    (_, _, (let_through,)), (_, _, (refused,)) = page.context["sections"]
+    assert [row.tenant for row in browser.get(let_through.link).context["cl"].result_list] == [acme.tenant]
+    assert [row.tenant for row in browser.get(refused.link).context["cl"].result_list] == [rival.tenant]
+
+
+def test_who_may_not_call_at_all_is_not_counted_as_refused_by_the_gates(
+    browser: Client, api: Api, acme: Company
+) -> None:
+    Tenant.objects.update(status="SUSPENDED")
+    assert api.enforce("ACME", TASK, tokens_in=1)["code"] == "TENANT_SUSPENDED"
     text = console.text_of(browser.get(reverse("rollout")))
-    assert (
-        f"Daily quota Observe Enforce {LAST_YEAR:%d %b %Y %H:%M} a test RIVAL enforce 1 request of 1 tenant 1 request"
-        in text
-    )
-    assert "Monthly quota Enforce Observe – – none none" in text
-    assert "ACME DAILY_QUOTA_EXCEEDED 1 0" in text
+    assert "All gates Enforce – 0 0 Switch off · Observe" in text
+    assert "ACME 1 TENANT_SUSPENDED" in text
+
+
+def test_what_has_been_decided_for_later_is_listed(browser: Client, acme: Company) -> None:
+    switch(browser, "BUDGET", "OBSERVE", starts_at_0="2090-01-01", starts_at_1="00:00", tenant=acme.tenant.pk)
+    text = console.text_of(browser.get(reverse("rollout")))
+    assert "To come 01 Jan 2090 00:00 UTC : observe “budget” for ACME (It was watched long enough)" in text
+    assert "Budget Enforce – 0 0 Observe" in text
+
+
+def test_who_may_only_look_finds_no_switch(acme: Company) -> None:
+    text = console.text_of(console.clerk("plans.view_rolloutrule").get(reverse("rollout")))
+    assert "Budget Enforce – 0 0 " in text
+    assert "Switch off" not in text
 
 
 def test_with_nothing_to_show_the_page_says_how_to_begin(browser: Client) -> None:
@@ -61,8 +88,9 @@ def test_the_question_names_the_consequence_and_the_answer_is_on_record(
         limit(company.tenant, "DAILY_QUOTA", 0, feature_id=FEATURE)
         finish(api, company.tenant.ati_id, TASK, tokens_in=1)
     asked = console.text_of(browser.get(reverse("rollout-switch", args=["DAILY_QUOTA", "ENFORCE"])))
-    assert "1 request of 1 tenant would have been refused in the last 7 days." in asked
-    assert f"In the last 7 days ACME: 1 These keep a rule of their own {own}" in asked
+    assert "In the last 7 days that would have been 1 request of 1 tenant." in asked
+    assert "in the last 7 days, by tenant ACME: 1 These keep a rule of their own" in asked
+    assert f"RIVAL: observe, since {own.starts_at:%d %b %Y %H:%M} UTC" in asked
     assert "Say" not in asked
     assert "This field is required." in console.text_of(switch(browser, "DAILY_QUOTA", "ENFORCE", reason=""))
     switch(browser, "DAILY_QUOTA", "ENFORCE")
@@ -89,6 +117,7 @@ def test_the_kill_switch_says_what_it_costs_needs_a_reason_and_is_ended(
     asked = console.text_of(browser.get(reverse("rollout-switch", args=["ALL", "OFF"])))
     assert "Switch everything off?" in asked
     assert "What is used meanwhile is in no quota and in no bill, and cannot be had back." in asked
+    assert "tenant" not in browser.get(reverse("rollout-switch", args=["ALL", "OFF"])).context["form"].fields
     switch(browser, "ALL", "OFF", reason="The database is on fire")
     assert api.enforce("ACME", TASK, tokens_in=1)["mode"] == "OFF"
     rule = RolloutRule.objects.get(mode="OFF")
