@@ -1,4 +1,4 @@
-"""Usage over a range of time, summed by day, hour or name; computed from the log itself."""
+"""Usage over a range of time, summed by day, hour or name; the sums equal the log's at the time they are read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +83,7 @@ def _bound(sent: Mapping[str, str], name: str, calendar: Calendar) -> datetime |
 
 
 def of(sight: Sight, asked: Question, now: datetime) -> Summary:
-    """The sums, by two queries. Raises ValidationError where there are too many keys to list."""
+    """The sums, of usage and of refusals. Raises ValidationError where there are too many keys to list."""
     named = list(parts(asked)) if asked.group_by in ("day", "hour") else []
     starts = [start for start, _ in named]
     bounds = (asked.since, asked.until, starts, _MOST_KEYS + 1)
