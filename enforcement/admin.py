@@ -18,6 +18,7 @@ from tenants.admin.base import ReadOnlyAdmin, WordedForm
 from tenants.admin.figures import column
 from tenants.admin.refusals import SENTENCES, Refusal
 from tenants.admin.unfolded import display as labelled
+from tenants.words import counted
 from usage.admin.base import table
 
 SENTENCES["enforcement_simulation_something_to_try"] = Refusal(
@@ -142,13 +143,13 @@ class SimulationAdmin(ReadOnlyAdmin):
     @admin.display(description="In short")
     def summary(self, row: Simulation) -> str:
         total = row.result["total"]
-        newly = total["newly_refused"]
-        looked = f"{total['requests']:,} calls of {row.result['tenants_simulated']:,} tenants"
+        newly, hit = total["newly_refused"], counted(row.result["tenants_newly_refused"], "tenant")
+        looked = f"{counted(total['requests'], 'call')} of {counted(row.result['tenants_simulated'], 'tenant')}"
         if not newly["requests"]:
             return f"None of {looked} would newly be refused."
         return (
-            f"{newly['requests']:,} of {looked} would newly be refused, to {row.result['tenants_newly_refused']:,} "
-            f"tenants, the first on {_instant(newly['first_at'])}. They cost USD {newly['cost']} of {total['cost']}."
+            f"{newly['requests']:,} of {looked} would newly be refused, to {hit}, "
+            f"the first on {_instant(newly['first_at'])} UTC. They cost USD {newly['cost']} of {total['cost']}."
         )
 
     @admin.display(description="Newly refused by")

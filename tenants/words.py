@@ -10,6 +10,11 @@ def first_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, whose plural ends in s: “1 tenant”, “1,200 tenants”."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(span: timedelta) -> str:
     """A span by its two largest units, down to seconds: “3 days 4 h”, “5 h 12 min”, “40 s”; none as “0 s”."""
     seconds = max(0, int(span.total_seconds()))

@@ -49,7 +49,7 @@ def test_a_draft_is_simulated_from_its_page(browser: Client, acme: Company) -> N
     assert (made.days, made.asked_by, made.status) == (7, console.EMAIL, "QUEUED")
     tasks.simulate(str(made.pk))
     page = browser.get(console.address(Simulation, "change", made.pk))
-    assert "None of 3 calls of 1 tenants would newly be refused." in console.text_of(page)
+    assert "None of 3 calls of 1 tenant would newly be refused." in console.text_of(page)
     draft.refresh_from_db()
     assert draft.simulated_at is not None
 
@@ -61,7 +61,7 @@ def test_the_page_tells_who_would_be_refused_by_what_when_and_at_what_cost(brows
     assert made.changes == ["PATENT_DRAFTING.daily_quota=1500", "MAX_TOKENS_OUT=400"]
     tasks.simulate(str(made.pk))
     page = console.text_of(browser.get(console.address(Simulation, "change", made.pk)))
-    assert "2 of 3 calls of 1 tenants would newly be refused, to 1 tenants" in page
+    assert "2 of 3 calls of 1 tenant would newly be refused, to 1 tenant" in page
     assert "They cost USD 0.005 of 0.0075." in page
     assert "DAILY_QUOTA_EXCEEDED 2 0.005" in page
     assert "ACME 2 of 3 0.005" in page
