@@ -88,8 +88,8 @@ def page(request: HttpRequest, ati_id: str, decision_id: UUID) -> HttpResponse:
     if told is not None:
         context |= {
             "facts": _facts(told, datetime.now(UTC)),
-            "rows": _rows_of(told, decision_id),
-            "gates": _gates(told),
+            "links": _links(told, decision_id),
+            "gates": rows(told),
         }
     return TemplateResponse(request, "enforcement/pages/why.html", context, status=404 if told is None else 200)
 
@@ -127,7 +127,7 @@ def _reset(binding: Mapping[str, Any] | None, now: datetime) -> tuple[str, str] 
     return ("Resets in", timeuntil(at, now)) if at > now else ("Was reset", f"{timesince(at, now)} ago")
 
 
-def _rows_of(told: Explanation, id_: UUID) -> list[tuple[str, str]]:
+def _links(told: Explanation, id_: UUID) -> list[tuple[str, str]]:
     """Where the ledger has what came of it: a name and an address each."""
     if not told.allowed:
         return [("refusal", reverse("admin:usage_denial_change", args=[id_]))]
@@ -137,7 +137,8 @@ def _rows_of(told: Explanation, id_: UUID) -> list[tuple[str, str]]:
     return [("reservation", reverse("admin:usage_usagereservation_change", args=[id_])), log]
 
 
-def _gates(told: Explanation) -> list[Row]:
+def rows(told: Explanation) -> list[Row]:
+    """The gates of an explanation in order, in the words of a page."""
     ids = {rule.id for gate in told.gates for rule in gate.rules if rule.id is not None}
     existing = set(PolicyRule.objects.filter(pk__in=ids).values_list("pk", flat=True))
     return [_row(gate, existing) for gate in told.gates]
