@@ -23,6 +23,12 @@ from tenants.tokens import store_plans
 
 log = structlog.get_logger()
 
+_READ_BY_MOVES = (
+    "plan", "plan_starts_at", "plan_ends_at", "next_plan", "next_plan_at", "tenant__ati_id", "tenant__timezone",
+    "tenant__billing_anchor_day", "tenant__calendar_since", "tenant__next_timezone",
+    "tenant__next_billing_anchor_day", "tenant__next_calendar_at",
+)  # fmt: skip
+
 
 class When(StrEnum):
     """When a revision reaches those who hold the one before."""
@@ -92,7 +98,7 @@ def simulated(plan: Plan, at: datetime, promised: Promises) -> bool:
 def affected(draft: Plan, *, now: datetime, at: datetime | When = When.NOW) -> tuple[Move, ...]:
     """What publishing a draft would make of each tenant whose plan or next plan is the revision it is based on."""
     old = draft.predecessor
-    return () if old is None else _forward(list(_holders(old)), old, draft, now=now, at=at)
+    return () if old is None else _forward(_holders(old), old, draft, now=now, at=at)
 
 
 def affected_by_rollback(plan: Plan, *, now: datetime) -> tuple[Move, ...]:
@@ -171,18 +177,18 @@ def _locked(plan: Plan) -> Plan:
 
 
 def _locked_holders(plan: Plan) -> list[ATIToken]:
-    """The root tokens that hold a plan which is locked: no other can come to hold it, see `tokens.change_plan`.
-
-    Locked first and read then: a row that comes with the lock would bring along its plans as they were before.
-    """
-    list(ATIToken.objects.holding(plan).order_by("pk").select_for_update(no_key=True).values_list("pk"))
-    return list(_holders(plan))
+    """The root tokens that hold a plan which is locked: no other can come to hold it, see `tokens.change_plan`."""
+    return list(_holders(plan).order_by("pk").select_for_update(of=("self",), no_key=True))
 
 
 def _holders(plan: Plan) -> QuerySet[ATIToken]:
-    """By far the most share their plans, which come with a query of their own."""
-    rows = ATIToken.objects.holding(plan).select_related("tenant").prefetch_related("plan", "next_plan")
-    return rows.order_by("tenant__ati_id")
+    """With what a move reads, and no more: they may be many.
+
+    By far the most share their plans, which come with a query of their own: it is made after the lock, and so never
+    shows a plan as it was before.
+    """
+    rows = ATIToken.objects.holding(plan).select_related("tenant").only(*_READ_BY_MOVES)
+    return rows.prefetch_related("plan", "next_plan")
 
 
 def _exchange(old: Plan | None, new: Plan) -> None:
@@ -207,13 +213,15 @@ def _before(plan: Plan) -> Plan:
 def _forward(
     roots: Iterable[ATIToken], old: Plan, new: Plan, *, now: datetime, at: datetime | When
 ) -> tuple[Move, ...]:
-    made = (moves.forward(root, old, new, now=now, at=_takes_over(root, now, at)) for root in roots)
-    return tuple(move for move in made if move is not None)
+    return _sorted(moves.forward(root, old, new, now=now, at=_takes_over(root, now, at)) for root in roots)
 
 
 def _backward(roots: Iterable[ATIToken], new: Plan, old: Plan, *, now: datetime) -> tuple[Move, ...]:
-    made = (moves.backward(root, new, old, now=now) for root in roots)
-    return tuple(move for move in made if move is not None)
+    return _sorted(moves.backward(root, new, old, now=now) for root in roots)
+
+
+def _sorted(made: Iterable[Move | None]) -> tuple[Move, ...]:
+    return tuple(sorted((move for move in made if move is not None), key=lambda move: move.tenant))
 
 
 def _takes_over(root: ATIToken, now: datetime, at: datetime | When) -> datetime | None:
