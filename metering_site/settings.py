@@ -199,6 +199,18 @@ CELERY_BEAT_SCHEDULE = {
     "fill-rollups": {"task": "usage.tasks.fill_rollups", "schedule": 5.0, "options": {"expires": 5.0}},
 }
 
+
+# --- Retention ----------------------------------------------------------------
+def _retention(text: str) -> int:
+    months = int(text)
+    if not 4 <= months <= 120:  # a simulation reads 90 days back
+        raise ValueError(f"{text} is not from 4 to 120")
+    return months
+
+
+LOG_RETENTION_MONTHS = _read("LOG_RETENTION_MONTHS", _retention, 13)
+ARCHIVE_DIR = _read("ARCHIVE_DIR", Path, folders.DEFAULT_DATA / "archive")
+
 # --- API ----------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.CallerAuthentication"],

@@ -97,7 +97,10 @@ METERS = """
                COALESCE(h.held, 0) AS held,
                m.period <> 'MINUTE' AND (%(full)s OR (m.verified_at IS NULL AND (
                    m.period = 'OPEN' OR ledger_uuid7_floor(m.period_start - interval '10 minutes') >= %(first)s
-               ))) AS counts
+               ))) AS counts,
+               COALESCE(m.period_start - interval '10 minutes' < (
+                   SELECT (max(month) + interval '1 month') AT TIME ZONE 'UTC' FROM usage_logarchive
+               ), false) AS is_archived
           FROM usage_usagemeter m
           LEFT JOIN booked b ON b.meter = m.id
           LEFT JOIN held h ON h.meter = m.id
@@ -119,7 +122,7 @@ METERS = """
          format('used = charges in the log + archived = %%s', m.archived + m.booked_charge), m.used::text),
         ('I3', m.reserved <> m.held,
          format('reserved = sum of the open holds = %%s', m.held), m.reserved::text),
-        ('I4', m.counts AND CASE WHEN m.archived = 0 THEN m.overrun <> m.booked_overrun
+        ('I4', m.counts AND CASE WHEN m.archived = 0 AND NOT m.is_archived THEN m.overrun <> m.booked_overrun
                                  ELSE m.overrun < m.booked_overrun END,
          format('overrun = overruns in the log = %%s', m.booked_overrun), m.overrun::text),
         ('ORPHAN', m.feature_id NOT IN (SELECT code FROM plans_feature), 'a feature of the catalogue', m.feature_id),
