@@ -20,11 +20,26 @@ Next = Callable[[HttpRequest], HttpResponseBase]
 # Called by programs: no session, no cookie, and any Host header (a health check comes by number). The pages about
 # errors are where problems lead, so they answer by whatever name the API was called.
 NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz", "/errors/")
+CONSOLE = "/admin/"
 DRAINED_BYTES = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-# Unfold's pages run Alpine, which evaluates its attributes, and carry inline scripts.
+# No inline script or style, nothing from elsewhere: what is injected into a page does nothing.
 CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+# Unfold's pages run Alpine, which evaluates its attributes, and carry inline scripts.
+CONSOLE_CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
@@ -89,10 +104,11 @@ class _BrowserOnly(MiddlewareMixin):
 
 
 class BrowserContentPolicyMiddleware(_BrowserOnly):
-    """Tells the browser to load scripts, styles and pictures from here alone."""
+    """Tells the browser to load scripts, styles and pictures from our files alone; the console may write its own."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        policy = CONSOLE_CONTENT_POLICY if request.path_info.startswith(CONSOLE) else CONTENT_POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
         return response
 
 

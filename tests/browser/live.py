@@ -4,12 +4,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
 class _Handler(WSGIRequestHandler):
@@ -39,11 +43,25 @@ class _Server(ThreadingMixIn, WSGIServer):
                 request.shutdown(socket.SHUT_RD)
 
 
+def _whole(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """The site, whose answer is closed even if the browser hangs up before it has all of it."""
+    answer: Any = _site()(environ, start_response)
+    try:
+        return list(answer)
+    finally:
+        answer.close()
+
+
+@cache
+def _site() -> "WSGIApplication":
+    return get_wsgi_application()
+
+
 @contextmanager
 def served() -> Iterator[str]:
     """The address under which the site answers meanwhile; every request is finished afterwards."""
     with _Server() as server:
-        server.set_app(get_wsgi_application())
+        server.set_app(_whole)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -40,6 +40,17 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeMenus(null);
 });
 
+// A table that is wider than the page can be scrolled by the keyboard too.
+function reachTables() {
+  document.querySelectorAll(".sheet").forEach((sheet) => {
+    if (sheet.scrollWidth > sheet.clientWidth) sheet.tabIndex = 0;
+    else sheet.removeAttribute("tabindex");
+  });
+}
+document.addEventListener("DOMContentLoaded", reachTables);
+document.addEventListener("htmx:afterSettle", reachTables);
+window.addEventListener("resize", reachTables);
+
 // A secret that is shown once can be copied by one press.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
