@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 from django.test.utils import setup_databases, teardown_databases
+from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from plans import catalogue
@@ -18,6 +19,9 @@ from tests.enforcement.api import Api
 
 os.environ["COLUMNS"] = "240"  # what the commands' tables say is not broken over lines, whoever runs the tests
 throttled.keep_apart()
+# No example is timed: a busy machine would fail them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
