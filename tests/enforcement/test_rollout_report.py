@@ -16,6 +16,8 @@ from tenants.models import Tenant
 from tests.cast import Company, plan
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit, roll_out
+from usage import ledger
+from usage.models import UsageReservation
 
 NOW = datetime.now(UTC)
 LAST_YEAR = NOW - timedelta(days=365)
@@ -86,6 +88,21 @@ def test_what_was_reported_on_the_way_is_part_of_the_cost(api: Api, acme: Compan
     api.post(f"/reservations/{permit['reservation_id']}/report", used)
     answer = api.post(f"/reservations/{permit['reservation_id']}/commit", used).json()
     assert [row["cost"] for row in reported()["observed"]] == [answer["cost"]]
+
+
+def test_a_late_commit_adds_its_cost_and_no_request(api: Api, acme: Company) -> None:
+    Tenant.objects.update(enforcement_mode="OBSERVE")
+    limit(acme.tenant, "DAILY_QUOTA", 0, feature_id=DRAFTING)
+    permit = api.enforce("ACME", "LLM2_DRAFT", tokens_in=1000, tokens_out=1000)
+    UsageReservation.objects.update(expires_at=NOW - timedelta(days=1))
+    assert ledger.expire(acme.tenant.id) == 1
+    (expired,) = reported()["observed"]
+    assert (expired["requests"], expired["cost"]) == (1, "0.00")
+    used = {"input_tokens": 1000, "output_tokens": 500}
+    answer = api.commit(permit["reservation_id"], usage=used, model="gpt-4o").json()
+    assert answer["late"]
+    (late,) = reported()["observed"]
+    assert (late["requests"], late["cost"], late["share"]) == (1, answer["cost"], 1.0)
 
 
 def test_a_request_that_several_gates_would_have_refused_counts_at_each_once(api: Api, acme: Company) -> None:

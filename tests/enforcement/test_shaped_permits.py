@@ -53,7 +53,6 @@ def test_fewer_than_the_floor_are_not_worth_a_call(api: Api, acme: Company) -> N
     quota.value = 1256
     quota.save(update_fields=["value"])
     assert api.enforce("ACME", TASK, tokens_in=1000, tokens_out=4000)["params"]["max_tokens_out"] == 256
-    limit(acme.tenant, "MIN_TOKENS_OUT", 257)
 
 
 def test_a_tenants_own_floor_counts(api: Api, acme: Company) -> None:
@@ -122,7 +121,7 @@ def test_a_level_that_is_only_observed_degrades_nothing(api: Api, acme: Company)
 def test_a_check_says_what_enforce_would(api: Api, acme: Company) -> None:
     limit(acme.tenant, "DEGRADE_AT_PERCENT", 50)
     limit(acme.tenant, "DAILY_QUOTA", 10_000, feature_id=FEATURE)
-    for tokens_out in (100, 6000, 8000):
+    for tokens_out in (100, 2000, 2001, 6000, 8000):  # with 2000 the level is reached, and not passed
         checked = api.check("ACME", TASK, tokens_in=3000, tokens_out=tokens_out)
         enforced = api.enforce("ACME", TASK, tokens_in=3000, tokens_out=tokens_out)
         api.post(f"/reservations/{enforced['reservation_id']}/release", {"reason": "a test"})
@@ -163,6 +162,22 @@ def test_in_a_batch_refused_items_get_one_shaped_call_together(api: Api, acme: C
     # In order against running sums: 7,000, then 1,500 more. The second gets what those left, and the last nothing.
     assert granted == [6000, 500, 500, "DAILY_QUOTA_EXCEEDED"]
     assert sum("ledger_reserve_batch" in each["sql"] for each in queries) == 2
+    assert not audit([acme.tenant.id], full=True).breaches
+
+
+def test_items_of_a_batch_are_shaped_to_what_the_others_leave_whatever_their_order(api: Api, acme: Company) -> None:
+    limit(acme.tenant, "DAILY_QUOTA", 8_000, feature_id=FEATURE)
+    limit(acme.tenant, "USER_DAILY_QUOTA", 1_500, feature_id=FEATURE)
+    items = [
+        {"tenant": "ACME", "task": TASK, "user": user, "idempotency_key": f"k{place}",
+         "estimate": {"input_tokens": 1000, "max_output_tokens": tokens}}
+        for place, (user, tokens) in enumerate((("u-1", 1000), (None, 8000), (None, 1000)))
+    ]  # fmt: skip
+    answers = [each["body"] for each in api.post("/enforce/batch", {"items": items}).json()["results"]]
+    # The last is granted at once. The first gets what is left of its user, the second what both leave of the day.
+    assert [each["params"]["max_tokens_out"] if each["allowed"] else each["code"] for each in answers] == [
+        500, 3500, 1000,
+    ]  # fmt: skip
     assert not audit([acme.tenant.id], full=True).breaches
 
 

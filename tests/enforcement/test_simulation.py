@@ -194,7 +194,10 @@ def test_each_user_has_a_quota_of_their_own_and_an_exception_counts(acme: Compan
 def test_less_output_and_another_class_are_told_and_used(acme: Company) -> None:
     operation(acme.tenant, NOON, tokens=(1_000, 3_000))
     operation(acme.tenant, NOON + MINUTE, tokens=(1_000, 500))
-    changes = ["MAX_TOKENS_OUT=2000", "LLM2_DRAFT.default_class=PRO_M", f"{DRAFTING}.daily_quota=4500"]
+    changes = [
+        "MAX_TOKENS_OUT=2000", "LLM2_DRAFT.default_class=PRO_M", f"{DRAFTING}.daily_quota=4500",
+        f"{DRAFTING}.daily_token_limit=4500",
+    ]  # fmt: skip
     found = simulate(acme.tenant, changes=changes, now=NOON + timedelta(days=1))
     assert {each["param"]: each["requests"] for each in found["total"]["shaped"]} == {
         "model_class": 2, "max_tokens_out": 1,
@@ -217,6 +220,15 @@ def test_what_is_refused_now_and_would_be_permitted_is_told_too(acme: Company) -
     found = simulate(acme.tenant, plan="PRO", now=NOON + timedelta(days=1))
     assert codes(found, "newly_permitted") == {"FEATURE_UNAVAILABLE": 1}
     assert (found["total"]["refused_now"], found["total"]["refused_then"]) == (1, 0)
+
+
+def test_what_is_refused_now_already_is_not_newly_refused(acme: Company) -> None:
+    operation(acme.tenant, NOON, tokens=(9_000, 0))
+    operation(acme.tenant, NOON + MINUTE, tokens=(1_000, 0))
+    limit(acme.tenant, "MAX_TOKENS_IN", 5_000)
+    found = simulate(acme.tenant, changes=[f"{DRAFTING}.daily_quota=800"], now=NOON + timedelta(days=1))
+    assert codes(found) == {"DAILY_QUOTA_EXCEEDED": 1}
+    assert (found["total"]["refused_now"], found["total"]["refused_then"]) == (1, 2)
 
 
 def test_a_gate_that_is_only_observed_refuses_nothing_and_is_told_apart(acme: Company) -> None:
