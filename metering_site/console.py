@@ -8,8 +8,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from plans import rollouts
 from plans.models import LLMModel
 from tenants.admin.figures import number
+from tenants.models import EnforcementMode
 from tenants.words import first_of
 from usage import attention
 from usage.attention import MOST
@@ -35,27 +37,53 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def lines(now: datetime) -> list[Line]:
     """What there is to do, the most pressing first. Each is a short question to the database."""
-    found = []
+    found = _gates(now)
     unpriced = [str(model) for model in LLMModel.objects.active().unpriced(now)]
     if unpriced:
         names = first_of(unpriced, _NAMED)
         todo = f"Under a budget their class is refused. Enter prices, or run manage.py prices update: {names}."
         link = f"{reverse('admin:plans_llmmodel_changelist')}?is_active__exact=1&priced=no"
-        found.append(Line(count=number(len(unpriced)), what="active models without a price", todo=todo, link=link))
+        found.append(
+            Line(
+                count=number(len(unpriced)),
+                what=f"{_of(len(unpriced), 'active model')} without a price",
+                todo=todo,
+                link=link,
+            )
+        )
     unsure = attention.unsure_calls(now - timedelta(days=_DAYS))
     if unsure.calls:
         models = f" Models they named: {first_of(unsure.models, _NAMED)}." if unsure.models else ""
         todo = f"No price, or no counts were sent. Once prices are entered, manage.py reprice corrects them.{models}"
         link = f"{reverse('admin:usage_usagelog_changelist')}?when=7d&certainty__in={','.join(attention.UNSURE)}"
-        what = f"calls of the last {_DAYS} days whose cost is not sure"
+        what = f"{_of(unsure.calls, 'call')} of the last {_DAYS} days whose cost is not sure"
         found.append(Line(count=_bounded(unsure.calls), what=what, todo=todo, link=link))
     stray = attention.stray_rows()
     if stray:
         todo = "They count, but the partition of their month cannot be made until they are moved out."
         link = f"{reverse('admin:usage_usagelog_changelist')}?when=any"
-        what = "rows of the log in its default partition"
+        what = f"{_of(stray, 'row')} of the log in its default partition"
         found.append(Line(count=_bounded(stray), what=what, todo=todo, link=link))
     return found
+
+
+def _gates(now: datetime) -> list[Line]:
+    """What is not refused although a limit says so."""
+    link = reverse("rollout")
+    milder = [each for each in rollouts.standings(now) if each.mode != EnforcementMode.ENFORCE]
+    if any(each.mode == EnforcementMode.OFF for each in milder):
+        todo = "Nothing is checked, held or recorded, whatever is used. End the rule once that is no longer needed."
+        return [Line(count="All", what="gates are off for everybody", todo=todo, link=link)]
+    if not milder:
+        return []
+    names = first_of([each.gate.label.lower() for each in milder], _NAMED)
+    todo = f"See what they would have refused, and enforce them once that is right: {names}."
+    what = f"{_of(len(milder), 'gate')} observed, and not enforced, for everybody"
+    return [Line(count=number(len(milder)), what=what, todo=todo, link=link)]
+
+
+def _of(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def _bounded(count: int) -> str:

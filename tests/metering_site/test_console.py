@@ -5,18 +5,21 @@ from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from metering_site.console import Line, lines
 from plans.models import LLMModel, ModelPrice
 from tests import cast, console
 from tests.enforcement.api import Api
+from tests.enforcement.rules import roll_out
 from tests.usage.rows import make_log, make_meter
 from usage import ledger
 from usage.entries import End, Ending
 from usage.models import UsageLog
 
 USED = {"input_tokens": 1_000, "output_tokens": 100}
+OLD_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 OLD = UUID("00000000-0001-7000-8000-000000000000")
 
 
@@ -44,11 +47,33 @@ def call(api: Api, **body: object) -> UsageLog:
     return found
 
 
-def test_where_all_is_well_the_home_shows_nothing(browser: Client) -> None:
+def test_where_all_is_well_the_home_says_so(browser: Client) -> None:
     page = browser.get("/admin/")
     assert page.status_code == 200
     assert page.context["attention"] == []
-    assert "Needs attention" not in console.text_of(page)
+    assert "Needs attention Nothing at present." in console.text_of(page)
+    assert f'href="{reverse("rollout")}"' in page.content.decode()
+
+
+def test_gates_that_are_only_observed_need_attention(browser: Client, acme: cast.Company) -> None:
+    roll_out("BUDGET", "ENFORCE", OLD_DAY)
+    roll_out("DAILY_QUOTA", "OBSERVE", OLD_DAY, acme.tenant)
+    assert line("observed") is None
+    roll_out("DAILY_QUOTA", "OBSERVE", OLD_DAY)
+    found = line("observed")
+    assert found is not None
+    assert (found.count, found.what) == ("1", "gate observed, and not enforced, for everybody")
+    assert "daily quota." in found.todo
+    assert browser.get(found.link).status_code == 200
+
+
+def test_the_kill_switch_needs_attention_before_all_else(browser: Client) -> None:
+    LLMModel.objects.get(model_id="gpt-4o").prices.all().delete()
+    roll_out("DAILY_QUOTA", "OBSERVE", OLD_DAY)
+    roll_out("ALL", "OFF", OLD_DAY)
+    first, second = lines(timezone.now())
+    assert (first.count, first.what) == ("All", "gates are off for everybody")
+    assert "without a price" in second.what
 
 
 def test_an_active_model_without_a_price_needs_attention(browser: Client) -> None:
@@ -59,7 +84,7 @@ def test_an_active_model_without_a_price_needs_attention(browser: Client) -> Non
     assert found is not None
     assert (found.count, "gpt-4o" in found.todo) == ("1", True)
     assert listed(browser, found) == [str(model.pk)]
-    assert "1 active models without a price" in console.text_of(browser.get("/admin/"))
+    assert "1 active model without a price" in console.text_of(browser.get("/admin/"))
 
     price = ModelPrice.objects.create(
         model=model, unit="OUTPUT", nano_usd_per_million=1, valid_from=timezone.now() + timedelta(days=1)
