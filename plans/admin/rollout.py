@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import display
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -111,10 +112,11 @@ class RolloutRuleAdmin(Admin):
             return answer
         rule = RolloutRule.objects.get(pk=object_id)
         try:
-            rollouts.end(rule, at=datetime.now(UTC))
+            with transaction.atomic():
+                rollouts.end(rule, at=datetime.now(UTC))
+                self.log_change(request, rule, f"Ended: {answer.cleaned_data['reason']}")
         except rollouts.Ended as ended:
             messages.error(request, str(ended))
         else:
-            self.log_change(request, rule, f"Ended: {answer.cleaned_data['reason']}")
             messages.success(request, f"{rule} is ended.")
         return self.back_to(object_id)

@@ -28,13 +28,18 @@ class NewTenantForm(WordedForm):
 class FirstCycleTenantAdmin(TenantAdmin):
     """Tenants, with the watch over a new one's first cycle."""
 
-    add_fieldsets = [
-        (title, {**options, "fields": [*options["fields"], "first_cycle"]} if title == "Enforcement" else options)
-        for title, options in TenantAdmin.add_fieldsets
-    ]
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ANN401 - as in Django
+        """The watch is offered to those who may write its rules."""
+        found = super().get_fieldsets(request, obj)
+        if obj is not None or not _may_watch(request):
+            return found
+        return [
+            (title, {**options, "fields": [*options["fields"], "first_cycle"]} if title == "Enforcement" else options)
+            for title, options in found
+        ]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: ANN401
-        if not change:
+        if not change and _may_watch(request):
             kwargs["form"] = NewTenantForm
         return super().get_form(request, obj, change=change, **kwargs)
 
@@ -43,3 +48,7 @@ class FirstCycleTenantAdmin(TenantAdmin):
         if form.cleaned_data.get("first_cycle"):
             for rule in rollouts.first_cycle(obj, now=datetime.now(UTC)):
                 self.log_addition(request, rule, f"{rule}: {rule.reason}")
+
+
+def _may_watch(request: HttpRequest) -> bool:
+    return request.user.has_perm("plans.add_rolloutrule")

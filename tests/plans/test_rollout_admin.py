@@ -76,3 +76,28 @@ def test_a_new_tenant_is_enforced_where_nobody_asks_for_a_first_cycle(browser: C
 
 def test_a_tenant_that_exists_is_not_asked_about_its_first_cycle(browser: Client, acme: Company) -> None:
     assert "first_cycle" not in browser.get(console.address(Tenant, "change", acme.tenant.pk)).content.decode()
+
+
+def test_the_first_cycle_is_offered_to_those_who_may_write_its_rules(db: None) -> None:
+    add = console.address(Tenant, "add")
+    clerk = console.clerk("tenants.add_tenant", "tenants.view_tenant")
+    assert "first_cycle" not in clerk.get(add).content.decode()
+    console.post(clerk, add, {**NEW_TENANT, "first_cycle": "on"})
+    assert Tenant.objects.filter(ati_id="NEWCO").exists()
+    assert not RolloutRule.objects.exists()
+
+
+def test_a_rule_is_ended_by_those_who_may_write_the_next_one(acme: Company) -> None:
+    rule = roll_out("BUDGET", "OBSERVE", NOW - timedelta(days=1), acme.tenant)
+    end = console.address(RolloutRule, "end", rule.pk)
+    reader, writer = (
+        console.clerk("plans.view_rolloutrule"),
+        console.clerk("plans.view_rolloutrule", "plans.add_rolloutrule"),
+    )
+    sent = {"confirmed": "yes", "reason": "Enough"}
+    assert [reader.get(end).status_code, reader.post(end, sent).status_code] == [403, 403]
+    assert end not in reader.get(console.address(RolloutRule, "change", rule.pk)).content.decode()
+    assert RolloutRule.objects.filter(ends_at=None).exists()
+    assert writer.get(end).status_code == 200
+    console.post(writer, end, sent)
+    assert not RolloutRule.objects.filter(ends_at=None).exists()
