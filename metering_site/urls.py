@@ -10,6 +10,7 @@ from metering_site import error_pages, health, problems
 urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("t/<str:ati_id>/", include("usage.pages.urls")),
+    path("t/<str:ati_id>/", include("enforcement.pages.tenant_urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", include("enforcement.pages.urls")),
     path("admin/", admin.site.urls),

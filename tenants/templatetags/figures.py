@@ -1,5 +1,6 @@
 """Figures in templates, as people read them: `{% load figures %}`."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,3 +55,9 @@ def with_query(context: template.Context, **changes: Any) -> str:  # noqa: ANN40
         if value is not None:
             query[name] = str(value)
     return f"?{query.urlencode()}"
+
+
+@register.filter
+def named(names: Mapping[str, str], key: str) -> str:
+    """The name of a key, or the key itself."""
+    return names.get(key, key)

@@ -11,9 +11,9 @@ from usage.pages.outlook import Outlook, outlook
 from usage.standings import Standing
 
 WATCH, BAD = 0.80, 0.95
-_UNITS = {Unit.REQUESTS: "requests", Unit.TOKENS: "tokens", Unit.API_CALLS: "API calls", Unit.ITEMS: "items"}
+UNITS = {Unit.REQUESTS: "requests", Unit.TOKENS: "tokens", Unit.API_CALLS: "API calls", Unit.ITEMS: "items"}
 _MEASURES = {Measure.REQUESTS: "requests", Measure.TOKENS: "tokens", Measure.COST: "USD", Measure.SLOTS: "calls"}
-_PERIODS = {
+PERIODS = {
     PeriodKind.MINUTE: "this minute",
     PeriodKind.DAY: "today",
     PeriodKind.MONTH: "this period",
@@ -144,10 +144,10 @@ def _card(
 def _line(standing: Standing, catalogue: Catalogue) -> Line:
     charge = standing.charge
     feature = _feature_of(catalogue, charge)
-    unit = _UNITS[catalogue.features[feature].unit] if feature and charge.measure == Measure.UNITS else None
+    unit = UNITS[catalogue.features[feature].unit] if feature and charge.measure == Measure.UNITS else None
     what = catalogue.tasks[charge.task].name if charge.task else ""
     if charge.user is not None:
         what = f"{what}, yours" if what else "Yours"
     return Line(
-        what=what, when=_PERIODS[charge.period], unit=unit or _MEASURES[charge.measure], standing=standing
+        what=what, when=PERIODS[charge.period], unit=unit or _MEASURES[charge.measure], standing=standing
     )  # fmt: skip

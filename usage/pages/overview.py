@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
@@ -12,7 +11,6 @@ from plans import entitlements, periods
 from plans.charges import PeriodKind
 from plans.periods import Period
 from plans.terms import Entitlements
-from tenants.models import User
 from usage import queries, standings
 from usage.models import Denial, TenantRollup, UsageLog
 from usage.pages.cards import Card, Pace, cards
@@ -136,7 +134,7 @@ def _people(viewer: Viewer, month: Period) -> list[Person]:
     rows = queries.usage_by(viewer.sight, "user", month.start, viewer.now + _QUARTER, [], _MOST_PEOPLE)
     rows.sort(key=lambda row: (row["cost_sum"] or 0, row["operations"]), reverse=True)
     total = sum(int(row["cost_sum"] or 0) for row in rows)
-    names = names_of(viewer, [row["key"] for row in rows[:_PEOPLE] if row["key"]])
+    names = viewer.names([row["key"] for row in rows[:_PEOPLE] if row["key"]])
     return [
         Person(
             key=row["key"],
@@ -147,18 +145,3 @@ def _people(viewer: Viewer, month: Period) -> list[Person]:
         )
         for row in rows[:_PEOPLE]
     ]
-
-
-def names_of(viewer: Viewer, keys: Sequence[str]) -> dict[str, str]:
-    """The names of those user keys that are people of the tenant; a service's own keys have none here."""
-    ids = {key: found for key in keys if (found := _uuid(key))}
-    people = User.objects.filter(tenant=viewer.tenant, id__in=ids.values())
-    by_id = {person.id: person.get_full_name() for person in people}
-    return {key: by_id[found] for key, found in ids.items() if found in by_id}
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from usage.pages.activity import ActivityPage
+from usage.pages.activity.listing import ActivityExport, ActivityPage
+from usage.pages.activity.operation import OperationPage
 from usage.pages.explore import ExplorePage
 from usage.pages.overview import OverviewPage
 from usage.pages.people import PeoplePage
@@ -13,6 +14,8 @@ urlpatterns = [
     path("", OverviewPage.as_view(), name="overview"),
     path("explore/", ExplorePage.as_view(), name="explore"),
     path("activity/", ActivityPage.as_view(), name="activity"),
+    path("activity/export/", ActivityExport.as_view(), name="activity-export"),
+    path("activity/<uuid:log_id>/", OperationPage.as_view(), name="operation"),
     path("people/", PeoplePage.as_view(), name="people"),
     path("tokens/", TokensPage.as_view(), name="tokens"),
 ]

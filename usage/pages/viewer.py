@@ -1,9 +1,11 @@
 """Who looks at a tenant's pages, and the page that shows them to nobody else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -53,6 +55,19 @@ class Viewer:
         """The tenant's zone now, in which its pages tell the time."""
         change = self.calendar.next
         return ZoneInfo(change.timezone if change and self.now >= change.at else self.calendar.timezone)
+
+    def names(self, keys: Iterable[str]) -> dict[str, str]:
+        """The names of those user keys that are people of the tenant; a service's own keys have none here."""
+        ids = [found for key in keys if (found := _uuid(key)) is not None]
+        people = User.objects.filter(tenant=self.tenant, id__in=ids)
+        return {str(person.id): person.get_full_name() for person in people}
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def viewer(user: User, ati_id: str, now: datetime) -> Viewer:

@@ -58,3 +58,8 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
   button.textContent = "Copied";
 });
+
+// What is fetched into a drawer opens it; Escape and the cross close it.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.id === "drawer-content") event.target.closest("dialog").showModal();
+});

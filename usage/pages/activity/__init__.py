@@ -1,0 +1,1 @@
+"""What was called and what was refused, row by row."""
