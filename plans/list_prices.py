@@ -10,6 +10,7 @@ from genai_prices import types
 from genai_prices.data import providers
 
 from plans.models import NOT_TOKENS, PriceUnit
+from plans.models.price import MAX_CALL_PRICE, MAX_PRICE
 
 NANO = 10**9
 _NAMES = {
@@ -171,8 +172,10 @@ def _at(price: _Price, start: int) -> Decimal:
 
 
 def _nano(usd: Decimal, unit: PriceUnit) -> int:
-    """Listed are USD per million tokens, and per thousand calls or searches."""
+    """Listed are USD per million tokens, and per thousand calls or searches. NotListed for what cannot be a price."""
     nano = usd * NANO * (1000 if unit in NOT_TOKENS else 1)
+    if not nano.is_finite() or not 0 <= nano <= (MAX_CALL_PRICE if unit in NOT_TOKENS else MAX_PRICE):
+        raise NotListed(f"USD {usd} is no price from USD 0 to 1,000")
     if nano != int(nano):
         raise NotListed(f"USD {usd} has more decimals than nano-USD per million can say")
     return int(nano)

@@ -56,7 +56,7 @@ def due(now: datetime, *, since: datetime) -> Due:
     missing: list[tuple[LLMModel, str]] = []
     for model in LLMModel.objects.active().order_by("provider", "model_id").prefetch_related("prices"):
         try:
-            changes += _changes(model, now, since)
+            changes += [*_changes(model, now, since)]  # all of a model or nothing
         except NotListed as problem:
             missing.append((model, str(problem)))
     return Due(changes=tuple(changes), missing=tuple(missing))

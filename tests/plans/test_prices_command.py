@@ -1,12 +1,15 @@
 """`manage.py prices`: the installed list beside ours."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import QuerySet
 from django.utils import timezone
+from genai_prices.data import providers
+from genai_prices.types import ModelPrice as ListedPrice
 
 from plans.models import LLMModel, ModelPrice, PriceUnit
 
@@ -123,6 +126,22 @@ def test_an_active_model_that_is_not_listed_is_told() -> None:
     model.is_active = False
     model.save(update_fields=["is_active"])
     assert prices("check") == ""
+
+
+@pytest.mark.parametrize("broken", ["NaN", "Infinity", "-1", "1001", "1E+400", "0.0000000001"])
+def test_a_model_whose_list_is_broken_is_told_and_none_of_it_written(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its other prices; other models are not held up."""
+    (listed,) = (
+        model for vendor in providers if vendor.id == "openai" for model in vendor.models if model.id == "gpt-4o"
+    )
+    monkeypatch.setattr(listed, "prices", ListedPrice(input_mtok=Decimal(3), output_mtok=Decimal(broken)))
+    other = of("gemini-3.6-flash")
+    known = other.update(nano_usd_per_million=10**9)
+    assert f"OPENAI gpt-4o (USD {Decimal(broken)}" in prices("diff")
+    prices("update")
+    assert (of("gpt-4o").count(), other.count()) == (1, known + 1)
 
 
 def test_a_price_that_only_stands_in_for_another_is_no_change() -> None:
