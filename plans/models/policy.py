@@ -295,4 +295,4 @@ class RolloutRule(models.Model):
 
     def __str__(self) -> str:
         whose = self.tenant.ati_id if self.tenant else "everybody"
-        return f"{self.gate} {self.mode} for {whose} from {self.starts_at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.get_gate_display()}: {self.mode.lower()} for {whose} from {self.starts_at:%Y-%m-%d %H:%M} UTC"
