@@ -6,8 +6,9 @@ A window whose page logged an error, broke the content policy or failed to load 
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from django.db import connections
@@ -21,7 +22,11 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 WIDTHS = {"desktop": 1280, "phone": 390}
 FOLDER = Path(__file__).parent
 
-Opened = Callable[[str], Page]
+
+class Opened(Protocol):
+    """Opens a window of a kind, with or without JavaScript."""
+
+    def __call__(self, kind: str, scripts: bool = True) -> Page: ...
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,10 +65,11 @@ def opened(chromium: Browser, site: str) -> Iterator[Opened]:
     watches: list[_Watch] = []
     contexts = []
 
-    def open_window(kind: str) -> Page:
+    def open_window(kind: str, scripts: bool = True) -> Page:
         context = chromium.new_context(
-            base_url=site, viewport={"width": WIDTHS[kind], "height": 900}, reduced_motion="reduce"
-        )
+            base_url=site, viewport={"width": WIDTHS[kind], "height": 900}, reduced_motion="reduce",
+            java_script_enabled=scripts,
+        )  # fmt: skip
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()
@@ -81,6 +87,12 @@ def opened(chromium: Browser, site: str) -> Iterator[Opened]:
 def desktop(opened: Opened) -> Page:
     """A window 1280 pixels wide."""
     return opened("desktop")
+
+
+@pytest.fixture
+def unscripted(opened: Opened) -> Page:
+    """A wide window that runs no JavaScript."""
+    return opened("desktop", scripts=False)
 
 
 @pytest.fixture
