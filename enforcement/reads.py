@@ -1,27 +1,34 @@
 """The reads that need the gatekeeper's modules. Parse, call one function, answer."""
 
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from enforcement import errors, explanation, holds, quotas, settlement
+from enforcement.answers import Quota
 from enforcement.explanation import Tale
 from enforcement.quotas import Limits
 from plans import entitlements
 from plans.charges import PeriodKind
 from tenants.models import Scope
 from tenants.views import caller_of, json_answer, note
-from usage import decided, pagination, queries
-from usage.models import UsageMeter
+from usage import decided, exports, pagination, queries, walks
+from usage.exports import Form, Table
+from usage.models import LogArchive, UsageMeter
 from usage.pagination import Order
 from usage.sight import Sight
 from usage.views import ReadView
 
 _MAX_USER = 128
+_BY: Order[UsageMeter] = Order("order_key", False, str)
+_METERS = Table(name="usage-meters", columns=tuple(Quota.__annotations__), cells=itemgetter(*Quota.__annotations__))
 
 
 class EntitlementsView(ReadView):
@@ -50,14 +57,16 @@ def _user(request: Request, seen: Sight) -> str | None:
 class MetersView(ReadView):
     """The meters of the running periods that count something, by user, feature and measure."""
 
-    parameters = frozenset({"user", "feature", "period"}) | pagination.PARAMETERS
+    parameters = frozenset({"user", "feature", "period"}) | pagination.PARAMETERS | exports.PARAMETERS
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponseBase:
         now = datetime.now(UTC)
-        seen = self.sight(request)
-        rows = queries.running_meters(seen, now, **_choice(request))
-        order: Order[UsageMeter] = Order("order_key", False, str)
-        return json_answer(pagination.page(request, rows, order, Limits(seen.tenant.id, now).quota))
+        seen, form = self.sight(request), exports.form_of(request)
+        rows, show = queries.running_meters(seen, now, **_choice(request)), Limits(seen.tenant.id, now).quota
+        if form is not Form.JSON:
+            slices = map(partial(map, show), walks.by_key(rows, _BY.field))
+            return exports.answer(_METERS, seen, request.query_params, form, slices)
+        return json_answer(pagination.page(request, rows, _BY, show), headers=exports.VARY)
 
 
 def _choice(request: Request) -> dict[str, Any]:
@@ -84,8 +93,15 @@ class DecisionView(ReadView):
         seen = self.sight(request)
         kept = decided.of(seen, decision_id)
         if kept is None:
-            raise errors.Unknown("There is no decision with this id here, or it was pruned.")
+            raise errors.Unknown(_nothing_of(decision_id))
         return json_answer(explanation.explain(Tale.of_kept(decision_id, seen.tenant.ati_id, kept)))
+
+
+def _nothing_of(decision: UUID) -> str:
+    archived = LogArchive.objects.of(decision).first()
+    if archived is not None:
+        return f"There is no decision with this id here any more: the log of {archived} is archived."
+    return "There is no decision with this id here, or it was pruned."
 
 
 class ReservationView(ReadView):

@@ -1,30 +1,34 @@
 """The query parameters of the reads: strict, so that a typing error never shows more than was asked for."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import django_filters
 from django import forms
 from django.db.models import Model, QuerySet
+from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
 from plans import entitlements
 from plans.codes import Code
 from usage.models import Denial, LogStatus, UsageLog
 from usage.queries import first_id_at
+from usage.walks import Found
 
 Row = TypeVar("Row", bound=Model)
 
 _MOST_CHARACTERS = 2_000
 _MILLISECOND = timedelta(milliseconds=1)
+_MINUTE = timedelta(minutes=1)
+_AHEAD = timedelta(minutes=5)  # an event may lie so far ahead of the clock
 INSTANT_HINT = "An instant such as 2026-11-24T10:00:00Z (in an address “+” is written %2B)."
 
 
-def require_known(request: Request, known: Collection[str]) -> None:
+def require_known(sent: QueryDict, known: Collection[str]) -> None:
     """Raises ValidationError for a parameter that is not read here, comes twice, is empty or cannot be stored."""
-    for name, values in request.query_params.lists():
+    for name, values in sent.lists():
         if name not in known:
             raise ValidationError({_named(name): f"It is not known here. Known: {', '.join(sorted(known))}."})
         if len(values) > 1:
@@ -96,7 +100,7 @@ def _classes() -> Collection[str]:
 
 
 class LogFilter(django_filters.FilterSet):
-    """Of the log: exact matches, and the time of booking in [recorded_at_after, recorded_at_before)."""
+    """Of the log: exact matches, and the times of booking and of occurrence in [after, before)."""
 
     user = _text("user_key", 128)
     feature = _CodeFilter("feature_id", known=_features)
@@ -105,8 +109,10 @@ class LogFilter(django_filters.FilterSet):
     api_code = _text("api_code", 64)
     status = _CodeFilter("status", known=lambda: LogStatus.values)
     late = _CodeFilter(method="filter_late", known=lambda: ("true", "false"))
-    recorded_at_after = _InstantFilter(method="filter_after")
-    recorded_at_before = _InstantFilter(method="filter_before")
+    recorded_at_after = _InstantFilter("recorded_at", lookup_expr="gte")
+    recorded_at_before = _InstantFilter("recorded_at", lookup_expr="lt")
+    occurred_at_after = _InstantFilter("occurred_at", lookup_expr="gte")
+    occurred_at_before = _InstantFilter("occurred_at", lookup_expr="lt")
 
     class Meta:
         model = UsageLog
@@ -115,32 +121,54 @@ class LogFilter(django_filters.FilterSet):
     def filter_late(self, rows: QuerySet[UsageLog], name: str, value: str) -> QuerySet[UsageLog]:
         return rows.filter(late=value == "true")
 
-    # An id holds its row's instant in milliseconds: bounded by it too, only the partitions in question are read.
-    def filter_after(self, rows: QuerySet[UsageLog], name: str, at: datetime) -> QuerySet[UsageLog]:
-        return rows.filter(recorded_at__gte=at, id__gte=first_id_at(at))
-
-    def filter_before(self, rows: QuerySet[UsageLog], name: str, at: datetime) -> QuerySet[UsageLog]:
-        return rows.filter(recorded_at__lt=at, id__lt=first_id_at(at + _MILLISECOND))
-
 
 class DenialFilter(django_filters.FilterSet):
-    """Of the refusals: exact matches."""
+    """Of the refusals: exact matches, and when it was last refused so in [after, before)."""
 
     user = _text("user_key", 128)
     feature = _CodeFilter("feature_id", known=_features)
     task = _CodeFilter("task_id", known=_tasks)
     code = _CodeFilter("code", known=lambda: [code.value for code in Code if code is not Code.OK])
+    at_after = _InstantFilter("last_at", lookup_expr="gte")
+    at_before = _InstantFilter("last_at", lookup_expr="lt")
 
     class Meta:
         model = Denial
         fields: list[str] = []
 
 
-def filtered(by: type[django_filters.FilterSet], request: Request, rows: QuerySet[Row]) -> QuerySet[Row]:
-    """The rows that the request's parameters leave. Raises ValidationError, naming each that is wrong."""
-    found = by(data=request.query_params, queryset=rows)
-    if not found.is_valid():
-        wrong = found.form.errors.get_json_data().items()
+def filtered(by: type[django_filters.FilterSet], sent: QueryDict, rows: QuerySet[Row]) -> Found[Row]:
+    """The rows that the parameters leave. Raises ValidationError, naming each that is wrong."""
+    chosen = by(data=sent, queryset=rows)
+    if not chosen.is_valid():
+        wrong = chosen.form.errors.get_json_data().items()
         raise ValidationError({name: [error["message"] for error in errors] for name, errors in wrong})
-    left: QuerySet[Row] = found.qs
-    return left
+    given = {name: value for name, value in chosen.form.cleaned_data.items() if isinstance(value, datetime)}
+    for after, before in _RANGES:
+        if after in given and before in given and given[after] >= given[before]:
+            raise ValidationError({before: f"It must come after {after}."})
+    among = rows.filter(**_bounds(given))
+    left: QuerySet[Row] = chosen.filter_queryset(among)
+    return Found(rows=left, among=among)
+
+
+_RANGES = tuple((f"{name}_after", f"{name}_before") for name in ("recorded_at", "occurred_at", "at"))
+
+
+def _bounds(given: Mapping[str, datetime]) -> dict[str, UUID]:
+    """What instants say about ids, which hold that of booking in milliseconds: only those partitions are read.
+
+    Nothing is booked long before it occurs; how long after is not known. A refusal's is of its minute.
+    """
+    bounds = {}
+    if "at_after" in given:
+        bounds["id__gte"] = first_id_at(given["at_after"] - _MINUTE)
+    if "at_before" in given:
+        bounds["id__lt"] = first_id_at(given["at_before"] + _MILLISECOND)
+    if "recorded_at_after" in given:
+        bounds["id__gte"] = first_id_at(given["recorded_at_after"])
+    if "occurred_at_after" in given:
+        bounds["id__gt"] = first_id_at(given["occurred_at_after"] - _AHEAD)
+    if "recorded_at_before" in given:
+        bounds["id__lt"] = first_id_at(given["recorded_at_before"] + _MILLISECOND)
+    return bounds

@@ -4,14 +4,15 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from plans.calendars import calendar_of
 from tenants.models import Scope
 from tenants.views import CallerView, caller_of, json_answer, note
-from usage import filters, pagination, queries, sight, summaries
+from usage import exports, filters, pagination, queries, sight, summaries
 from usage.answers import DenialEntry, LogEntry
+from usage.exports import Form
 from usage.filters import DenialFilter, LogFilter
 from usage.models import Denial, UsageLog
 from usage.pagination import Order, newest_first
@@ -27,7 +28,7 @@ class ReadView(CallerView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - DRF's own signature
         super().initial(request, *args, **kwargs)
-        filters.require_known(request, {"tenant", *self.parameters})
+        filters.require_known(request.query_params, {"tenant", *self.parameters})
 
     def sight(self, request: Request) -> Sight:
         """Whose usage the request may read. Raises as `usage.sight.of`."""
@@ -39,32 +40,40 @@ class ReadView(CallerView):
 class LogsView(ReadView):
     """The log, newest first."""
 
-    parameters = LogFilter.base_filters.keys() | pagination.PARAMETERS
+    parameters = LogFilter.base_filters.keys() | pagination.PARAMETERS | exports.PARAMETERS
 
-    def get(self, request: Request) -> HttpResponse:
-        rows = filters.filtered(LogFilter, request, queries.logs(self.sight(request)))
+    def get(self, request: Request) -> HttpResponseBase:
+        seen, sent, form = self.sight(request), request.query_params, exports.form_of(request)
+        if form is not Form.JSON:
+            return exports.logs(seen, sent, form)
+        rows = filters.filtered(LogFilter, sent, queries.logs(seen)).rows
         order: Order[UsageLog] = newest_first()
-        return json_answer(pagination.page(request, rows, order, LogEntry.of))
+        return json_answer(pagination.page(request, rows, order, LogEntry.of), headers=exports.VARY)
 
 
 class DenialsView(ReadView):
     """The refusals, newest first."""
 
-    parameters = DenialFilter.base_filters.keys() | pagination.PARAMETERS
+    parameters = DenialFilter.base_filters.keys() | pagination.PARAMETERS | exports.PARAMETERS
 
-    def get(self, request: Request) -> HttpResponse:
-        rows = filters.filtered(DenialFilter, request, queries.denials(self.sight(request)))
+    def get(self, request: Request) -> HttpResponseBase:
+        seen, sent, form = self.sight(request), request.query_params, exports.form_of(request)
+        if form is not Form.JSON:
+            return exports.denials(seen, sent, form)
+        rows = filters.filtered(DenialFilter, sent, queries.denials(seen)).rows
         order: Order[Denial] = newest_first()
-        return json_answer(pagination.page(request, rows, order, DenialEntry.of))
+        return json_answer(pagination.page(request, rows, order, DenialEntry.of), headers=exports.VARY)
 
 
 class SummaryView(ReadView):
     """Sums of the log by day, hour or name."""
 
-    parameters = summaries.PARAMETERS
+    parameters = summaries.PARAMETERS | exports.PARAMETERS
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponseBase:
         now = datetime.now(UTC)
-        seen = self.sight(request)
-        asked = summaries.question(request.query_params.dict(), calendar_of(seen.tenant), now)
-        return json_answer(summaries.of(seen, asked, now))
+        seen, sent, form = self.sight(request), request.query_params, exports.form_of(request)
+        found = summaries.of(seen, summaries.question(sent.dict(), calendar_of(seen.tenant), now), now)
+        if form is not Form.JSON:
+            return exports.summary(seen, sent, form, found)
+        return json_answer(found, headers=exports.VARY)

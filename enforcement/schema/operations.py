@@ -32,7 +32,7 @@ from enforcement.simulation.answers import SimulationNow
 from enforcement.wire import CommitBody, EnforceBody, EventBody, ExtendBody, ReleaseBody, SimulateBody
 from tenants.views import CallerView
 from usage import views as usage_views
-from usage.answers import DenialEntry, LogEntry, Page, Summary
+from usage.answers import DenialEntry, LogEntry, Page, Summary, SummaryEntry
 
 _PROBLEMS = {
     400: "MALFORMED: the body is not JSON, or (IDEMPOTENCY_KEY_MISSING) it needs a key.",
@@ -47,6 +47,11 @@ _PROBLEMS = {
     503: "UNAVAILABLE: the database is away; see Retry-After.",
 }
 _ALWAYS = (401, 403, 422, 429, 503)
+_CSV = {
+    "type": "string",
+    "description": "RFC 4180 with a header row of the entries' fields, in their order. Null is empty; a text that a "
+    "spreadsheet would take for a formula, or that begins with ', has one ' before it.",
+}
 _SENT = (400, 413)
 _CLOUD = {
     "type": "object",
@@ -78,10 +83,15 @@ class Operation:
     parameters: Sequence[OpenApiParameter] = ()
     problems: Sequence[int] = ()
     status: int = 200
+    entry: Schema | None = None
+    """Of a list that is to be had as a file: what a line of it is."""
 
     def describe(self) -> None:
         """Tells drf-spectacular."""
         responses: dict[Any, Any] = {self.status: OpenApiResponse(self.answer, description=self.summary)}
+        if self.entry is not None:
+            responses[self.status, "application/x-ndjson"] = OpenApiResponse(self.entry, description=self.summary)
+            responses[self.status, "text/csv"] = OpenApiResponse(_CSV, description=self.summary)
         for status in sorted({*_ALWAYS, *self.problems, *(_SENT if self.body else ())}):
             responses[status, "application/problem+json"] = OpenApiResponse(ref(Problem), description=_PROBLEMS[status])
         extend_schema_view(
@@ -165,15 +175,15 @@ OPERATIONS = [
     ),
     Operation(
         view=reads.MetersView, method="get", id="usage_meters", tag="Usage", summary="The running meters",
-        answer=ref(Page[Quota]), problems=(404,), parameters=parameters.METERS,
+        answer=ref(Page[Quota]), entry=ref(Quota), problems=(404,), parameters=parameters.METERS,
     ),
     Operation(
         view=usage_views.LogsView, method="get", id="usage_logs", tag="Usage", summary="The log",
-        answer=ref(Page[LogEntry]), problems=(404,), parameters=parameters.LOGS,
+        answer=ref(Page[LogEntry]), entry=ref(LogEntry), problems=(404,), parameters=parameters.LOGS,
     ),
     Operation(
         view=usage_views.SummaryView, method="get", id="usage_summary", tag="Usage", summary="Sums of the log",
-        answer=ref(Summary), problems=(404,), parameters=parameters.SUMMARY,
+        answer=ref(Summary), entry=ref(SummaryEntry), problems=(404,), parameters=parameters.SUMMARY,
     ),
     Operation(
         view=simulations.SimulateView, method="post", id="simulate", tag="Plans", summary="Try a plan on past calls",
@@ -186,7 +196,7 @@ OPERATIONS = [
     ),
     Operation(
         view=usage_views.DenialsView, method="get", id="denials", tag="Reads", summary="The refusals",
-        answer=ref(Page[DenialEntry]), problems=(404,), parameters=parameters.DENIALS,
+        answer=ref(Page[DenialEntry]), entry=ref(DenialEntry), problems=(404,), parameters=parameters.DENIALS,
     ),
 ]  # fmt: skip
 

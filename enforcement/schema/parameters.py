@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from plans.charges import PeriodKind
 from plans.codes import Code
+from usage.exports import Form
 from usage.models import LogStatus
 from usage.pagination import DEFAULT_SIZE, MAX_SIZE
 from usage.summaries import GROUPS
@@ -68,12 +69,20 @@ _PAGES = [
         OpenApiParameter.QUERY, description="Rows on a page.",
     ),
 ]  # fmt: skip
+_FILES = [
+    _query(
+        "format", "In which form; without it the Accept header says. The other forms are the whole list as a file, "
+        "without pages. One that broke off ends with a line that is no entry and says INCOMPLETE.",
+        enum=list(Form),
+    ),
+    _answered("Content-Disposition", "The name of a file."),
+]  # fmt: skip
 _USER = _query("user", "Your own id of your end user.", longest=128)
 _FEATURE = _query("feature", "A feature's code.", longest=128)
 _TASK = _query("task", "A task's code.", longest=128)
 
 ENTITLEMENTS = [TENANT, _USER]
-METERS = [TENANT, _USER, _FEATURE, _query("period", "One kind of period.", enum=PeriodKind.values), *_PAGES]
+METERS = [TENANT, _USER, _FEATURE, _query("period", "One kind of period.", enum=PeriodKind.values), *_PAGES, *_FILES]
 LOGS = [
     TENANT, _USER, _FEATURE, _TASK,
     _query("model_class", "A model class.", longest=128),
@@ -82,7 +91,10 @@ LOGS = [
     _query("late", "Booked after the reservation had expired.", enum=("true", "false")),
     _query("recorded_at_after", "Booked at or after this instant.", kind=OpenApiTypes.DATETIME),
     _query("recorded_at_before", "Booked before this instant.", kind=OpenApiTypes.DATETIME),
+    _query("occurred_at_after", "Occurred at or after this instant.", kind=OpenApiTypes.DATETIME),
+    _query("occurred_at_before", "Occurred before this instant.", kind=OpenApiTypes.DATETIME),
     *_PAGES,
+    *_FILES,
 ]  # fmt: skip
 SUMMARY = [
     TENANT,
@@ -90,9 +102,11 @@ SUMMARY = [
     _query("from", "The first instant, or the day it begins; without `from` and `to` the running month.", longest=64),
     _query("to", "The first instant, or day, that is left out. At most 366 days, by hour 31.", longest=64),
     _query("tz", "The time zone whose days and hours count, in place of the tenant's.", longest=64),
+    *_FILES,
 ]
 DENIALS = [
     TENANT, _USER, _FEATURE, _TASK,
     _query("code", "Why it was refused.", enum=[code.value for code in Code if code is not Code.OK]),
     *_PAGES,
+    *_FILES,
 ]  # fmt: skip

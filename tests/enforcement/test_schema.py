@@ -28,6 +28,7 @@ from tests.enforcement.rules import limit, roll_out
 TASK = "LLM2_DRAFT"
 IDS = [operation.id for operation in OPERATIONS]
 SUCCESS = {"200", "202"}
+FILES = {"usage_logs", "denials", "usage_summary", "usage_meters"}
 
 
 # --- the description itself ---------------------------------------------------
@@ -56,8 +57,9 @@ def test_an_operation_says_who_may_call_it_and_how_it_refuses(operation: str) ->
     assert said["security"] == [{"bearer": []}]
     assert {"401", "403", "422", "429", "503"} <= said["responses"].keys()
     for status, response in said["responses"].items():
-        (media,) = response["content"]
+        media, *files = response["content"]
         assert media == ("application/json" if status in SUCCESS else "application/problem+json")
+        assert files == (["application/x-ndjson", "text/csv"] if status in SUCCESS and operation in FILES else [])
     assert ("requestBody" in said) == (said["method"] == "post")
 
 

@@ -116,6 +116,17 @@ def test_the_log_of_a_range_begins_with_its_first_instant_and_ends_before_its_la
     assert ids(api, "/usage/logs", tenant="ACME", recorded_at_after=second, recorded_at_before=third) == [booked[1]]
 
 
+def test_the_log_is_also_to_be_had_by_the_time_of_occurrence(api: Api, acme: Company) -> None:
+    late = book(api, "ACME", occurred_at=text(NOW - timedelta(days=20)))
+    soon = book(api, "ACME", occurred_at=text(NOW + timedelta(minutes=4)))
+    now = book(api, "ACME")
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_before=text(NOW - timedelta(days=19))) == [late]
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(NOW - timedelta(days=19))) == [now, soon]
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(NOW + timedelta(minutes=4))) == [soon]
+    since, until = text(NOW - timedelta(days=20)), text(NOW - timedelta(days=20) + timedelta(seconds=1))
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=since, occurred_at_before=until) == [late]
+
+
 def test_a_log_in_pages_is_whole_and_new_rows_shift_nothing(api: Api, acme: Company) -> None:
     booked = [book(api, "ACME", user="u-1") for _ in range(5)]
     answer = api.get("/usage/logs", tenant="ACME", user="u-1", page_size="2").json()
@@ -352,6 +363,7 @@ def test_a_token_beside_a_key_names_the_tenant(path: str, svc: str, acme: Compan
 
 # --- what cannot be asked -----------------------------------------------------
 
+FIRST, SECOND = "2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z"
 BAD: list[tuple[str, Mapping[str, str], str]] = [
     ("/usage/logs", {"task": "LLM9"}, "task"),
     ("/usage/logs", {"feature": "llm"}, "feature"),
@@ -366,6 +378,11 @@ BAD: list[tuple[str, Mapping[str, str], str]] = [
     ("/usage/logs", {"recorded_at_after": "2026-11-24T10:00:00"}, "recorded_at_after"),
     ("/usage/logs", {"recorded_at_before": "0001-01-01T00:00:00+23:59"}, "recorded_at_before"),
     ("/usage/logs", {"recorded_at_before": "9999-12-31T23:59:59-23:59"}, "recorded_at_before"),
+    ("/usage/logs", {"recorded_at_after": SECOND, "recorded_at_before": FIRST}, "recorded_at_before"),
+    ("/usage/logs", {"recorded_at_after": FIRST, "recorded_at_before": FIRST}, "recorded_at_before"),
+    ("/usage/logs", {"occurred_at_after": SECOND, "occurred_at_before": FIRST}, "occurred_at_before"),
+    ("/usage/logs", {"occurred_at_after": "1970-01-01T00:00:00Z"}, "occurred_at_after"),
+    ("/usage/logs", {"occurred_at_before": "soon"}, "occurred_at_before"),
     ("/usage/logs", {"cursor": "garbage"}, "cursor"),
     ("/usage/logs", {"cursor": "é"}, "cursor"),
     ("/usage/logs", {"cursor": "bjEyMw=="}, "cursor"),  # "n123"
