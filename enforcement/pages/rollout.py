@@ -228,10 +228,11 @@ def _question(deed: str, gate: RolloutGate, mode: EnforcementMode, now: datetime
     """What would follow for everybody, by what the last days say."""
     found = _report(now)
     (standing,) = [each for each in rollouts.standings(now) if each.gate == gate]
-    own = standing.own if mode != EnforcementMode.OFF else ()  # the kill switch beats them
+    is_off = mode == EnforcementMode.OFF  # it beats every rule, and leaves nothing to count
+    own = () if is_off else standing.own
     kept = {rule.tenant.ati_id for rule in own if rule.tenant}
     kind = Kind.OBSERVED if mode == EnforcementMode.ENFORCE else Kind.REFUSED
-    rows = [each for each in _of(found, kind, gate) if each.tenant not in kept]
+    rows = [] if is_off else [each for each in _of(found, kind, gate) if each.tenant not in kept]
     what = "Would have been refused" if kind == Kind.OBSERVED else "Refused"
     return Question(
         deed=deed,
