@@ -102,6 +102,7 @@ class _Reading:
     gate: str | None
     names: Mapping[UUID, str]
     found: dict[tuple[Kind, UUID, Code], Found] = field(default_factory=dict)
+    refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def row(self, kind: Kind, tenant: UUID, code: Code) -> Found:
         """Where to count; what is not asked for is counted and forgotten."""
@@ -184,16 +185,16 @@ def _read_open(reading: _Reading) -> None:
 
 def _read_denials(reading: _Reading) -> None:
     for tenant, code, count, first, last in _pages(DENIALS, reading, lambda _: None):
-        reading.row(Kind.REFUSED, tenant, Code(code)).add(int(count), instant_of(UUID(first)), last)
+        row = reading.row(Kind.REFUSED, tenant, Code(code))
+        row.add(int(count), instant_of(UUID(first)), last)
+        reading.refused[row.tenant] += int(count)
 
 
 def _count(reading: _Reading, tell: Tell) -> None:
     """What share of its tenant's requests each row is: of those that ended or were refused, and its own open ones."""
-    requests: defaultdict[str, int] = defaultdict(int)
+    requests = reading.refused.copy()
     for tenant, count in _pages(REQUESTS, reading, tell):
         requests[reading.names.get(tenant, str(tenant))] += count
-    for (kind, _, _), row in reading.found.items():
-        requests[row.tenant] += row.requests if kind == Kind.REFUSED else 0
     for row in reading.found.values():
         total = requests[row.tenant] + row.open
         row.share = row.requests / total if total else None

@@ -123,6 +123,16 @@ def test_a_request_that_several_gates_would_have_refused_counts_at_each_once(api
     assert rows(reported(gate="caps"), "observed") == [("ACME", "CAPS", "INPUT_TOO_LARGE", 1)]
 
 
+def test_a_share_is_of_all_requests_whichever_gate_is_asked_about(api: Api, acme: Company, observed: None) -> None:
+    limit(acme.tenant, "MAX_TOKENS_IN", 10)
+    for _ in range(4):
+        finish(api, "ACME", "PATENT_OPEN")
+    for _ in range(4):
+        assert api.enforce("ACME", "LLM2_DRAFT", tokens_in=11)["code"] == "INPUT_TOO_LARGE"
+    for gate in (None, "DAILY_QUOTA"):
+        assert [row["share"] for row in reported(gate=gate)["observed"]] == [0.25]
+
+
 def test_what_overage_lets_pass_is_shown_apart(api: Api, acme: Company) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")

@@ -151,7 +151,8 @@ def test_what_was_used_of_the_month_before_the_first_day_counts(acme: Company) -
     operation(acme.tenant, NOON - timedelta(days=8), tokens=(9_000, 0))
     operation(acme.tenant, NOON, tokens=(1_000, 0))
     changes = [f"{DRAFTING}.monthly_quota=9999"]
-    assert codes(simulate(acme.tenant, changes=changes, now=NOON + timedelta(days=1))) == {"MONTHLY_QUOTA_EXCEEDED": 1}
+    found = simulate(acme.tenant, changes=changes, now=NOON + timedelta(days=1))
+    assert (codes(found), found["total"]["requests"]) == ({"MONTHLY_QUOTA_EXCEEDED": 1}, 1)
     changes = [f"{DRAFTING}.monthly_quota=10000"]
     assert codes(simulate(acme.tenant, changes=changes, now=NOON + timedelta(days=1))) == {}
 
