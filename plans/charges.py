@@ -68,6 +68,23 @@ _DEGRADING = frozenset(
     }
 )  # fmt: skip
 
+_SHARED = (
+    (RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT),
+    (RolloutGate.RATES, Measure.REQUESTS, PeriodKind.MINUTE, RuleKey.REQUESTS_PER_MINUTE),
+    (RolloutGate.RATES, Measure.TOKENS, PeriodKind.MINUTE, RuleKey.TOKENS_PER_MINUTE),
+    (RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET),
+    (RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET),
+)
+"""What a tenant's features share, unless one has a limit of its own beside."""
+
+_QUOTAS = (
+    (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA),
+    (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA),
+    (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT),
+    (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT),
+)
+"""What a feature or task has for itself. A plan promises the feature's under the keys' names."""
+
 
 def of(entitled: Entitlements, task: TaskTerms, user: str | None, mode: EnforcementMode) -> tuple[Charge, ...]:
     """Every charge of a task, of nothing yet: the meters that always count, and those that a limit brings in."""
@@ -123,18 +140,9 @@ class _Charging:
     def _tenant_wide(self) -> Iterator[Charge]:
         plan = self.entitled.plan
         budget = (plan.monthly_budget, f"plan {plan.code}") if plan else None
-        yield from self._meter(
-            RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT, always=True
-        )
-        for measure, key in (
-            (Measure.REQUESTS, RuleKey.REQUESTS_PER_MINUTE),
-            (Measure.TOKENS, RuleKey.TOKENS_PER_MINUTE),
-        ):
-            yield from self._meter(RolloutGate.RATES, measure, PeriodKind.MINUTE, key)
-        yield from self._meter(RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET, always=True)
-        yield from self._meter(
-            RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET, promised=budget, always=True
-        )
+        for gate, measure, period, key in _SHARED:
+            promised = budget if key == RuleKey.MONTHLY_BUDGET else None
+            yield from self._meter(gate, measure, period, key, promised=promised, always=gate != RolloutGate.RATES)
 
     def _feature(self) -> Iterator[Charge]:
         """The feature's own meters. Overage ALLOW frees them, and nothing else."""
@@ -142,18 +150,11 @@ class _Charging:
         plan = self.entitled.plan
         promise = plan.features.get(feature) if plan else None
         frees = promise is not None and promise.overage == Overage.ALLOW
-        for gate, measure, period, key, promised in (
-            (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA, "daily_quota"),
-            (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA, "monthly_quota"),
-            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT,
-             "daily_token_limit"),
-            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT,
-             "monthly_token_limit"),
-        ):  # fmt: skip
-            number = (getattr(promise, promised), f"plan {plan.code}") if plan and promise else None
+        for gate, measure, period, key in _QUOTAS:
+            promised = (getattr(promise, key.lower()), f"plan {plan.code}") if plan and promise else None
             yield from self._meter(
                 gate, measure, period, key,
-                feature=feature, frees=frees, promised=number, always=measure == Measure.UNITS,
+                feature=feature, frees=frees, promised=promised, always=measure == Measure.UNITS,
             )  # fmt: skip
 
     def _user(self) -> Iterator[Charge]:
@@ -167,21 +168,10 @@ class _Charging:
 
     def _own_gates(self) -> Iterator[Charge]:
         """A task's gate is a meter beside the task-less one, and so is a feature's tenant-wide gate."""
-        for gate, measure, period, key in (
-            (RolloutGate.CONCURRENCY, Measure.SLOTS, PeriodKind.OPEN, RuleKey.CONCURRENCY_LIMIT),
-            (RolloutGate.RATES, Measure.REQUESTS, PeriodKind.MINUTE, RuleKey.REQUESTS_PER_MINUTE),
-            (RolloutGate.RATES, Measure.TOKENS, PeriodKind.MINUTE, RuleKey.TOKENS_PER_MINUTE),
-            (RolloutGate.BUDGET, Measure.COST, PeriodKind.DAY, RuleKey.DAILY_BUDGET),
-            (RolloutGate.BUDGET, Measure.COST, PeriodKind.MONTH, RuleKey.MONTHLY_BUDGET),
-        ):
+        for gate, measure, period, key in _SHARED:
             yield from self._meter(gate, measure, period, key, feature=self.task.feature)
             yield from self._meter(gate, measure, period, key, task=self.task.code)
-        for gate, measure, period, key in (
-            (RolloutGate.DAILY_QUOTA, Measure.UNITS, PeriodKind.DAY, RuleKey.DAILY_QUOTA),
-            (RolloutGate.MONTHLY_QUOTA, Measure.UNITS, PeriodKind.MONTH, RuleKey.MONTHLY_QUOTA),
-            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.DAY, RuleKey.DAILY_TOKEN_LIMIT),
-            (RolloutGate.TOKEN_LIMITS, Measure.TOKENS, PeriodKind.MONTH, RuleKey.MONTHLY_TOKEN_LIMIT),
-        ):
+        for gate, measure, period, key in _QUOTAS:
             yield from self._meter(gate, measure, period, key, task=self.task.code)
 
     def _meter(

@@ -11,9 +11,8 @@ from enforcement.answers import Amount
 from enforcement.explanation.answer import SourceRule
 from plans import money
 from plans.charges import Measure
-from plans.models import FEATURE_QUOTAS, USER_QUOTAS, RuleKey, RuleScope
+from plans.models import BUDGETS, FEATURE_QUOTAS, USER_QUOTAS, RuleKey, RuleScope
 
-_BUDGETS = frozenset({RuleKey.DAILY_BUDGET, RuleKey.MONTHLY_BUDGET})
 _EVERY_FEATURE = "every feature for everybody"
 _DOWNWARDS = (RuleScope.USER, RuleScope.TENANT, RuleScope.PLAN, RuleScope.GLOBAL)
 
@@ -123,7 +122,7 @@ class Precedence:
             scope=source.scope,
             target=source.target,
             key=key,
-            value=shown(value, key in _BUDGETS),
+            value=shown(value, key in BUDGETS),
             why=f"It is for {own[1]}: {reason}{rest}.",
         )
 

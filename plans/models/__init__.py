@@ -10,6 +10,7 @@ from plans.models.plan import (
     PlanStatus,
 )
 from plans.models.policy import (
+    BUDGETS,
     CAPS,
     FEATURE_QUOTAS,
     USER_QUOTAS,
@@ -33,7 +34,7 @@ from plans.models.vocabulary import (
 )
 
 __all__ = [
-    "CAPS", "FEATURE_QUOTAS", "MAX_LIMIT", "NOT_TOKENS", "USER_QUOTAS", "Feature", "FeatureCode", "LLMModel",
+    "BUDGETS", "CAPS", "FEATURE_QUOTAS", "MAX_LIMIT", "NOT_TOKENS", "USER_QUOTAS", "Feature", "FeatureCode", "LLMModel",
     "ModelClass", "ModelClassCode", "ModelPrice", "OnFailure", "Overage", "Plan", "PlanFeature", "PlanLLMAccess",
     "PlanLLMAccessClass", "PlanStatus", "PolicyRule", "PriceUnit", "Provider", "RolloutGate", "RolloutRule",
     "RuleKey", "RuleScope", "Task", "TaskCode", "TaskKind", "Unit",

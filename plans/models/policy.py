@@ -51,6 +51,7 @@ FEATURE_QUOTAS = frozenset(
         *USER_QUOTAS,
     }
 )  # fmt: skip
+BUDGETS = frozenset({RuleKey.DAILY_BUDGET, RuleKey.MONTHLY_BUDGET})
 BOUNDED = {
     RuleKey.MIN_TOKENS_OUT: (0, 10**9),
     RuleKey.RESERVATION_TTL_SECONDS: (1, 86_400),

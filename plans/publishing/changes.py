@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from plans import money, promises
-from plans.models import Feature, ModelClass, Plan, RuleKey, Task, Unit
+from plans.models import BUDGETS, Feature, ModelClass, Plan, RuleKey, Task, Unit
 from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise
 
-BUDGETS = frozenset({RuleKey.DAILY_BUDGET, RuleKey.MONTHLY_BUDGET})
 QUOTAS = ("daily_quota", "monthly_quota", "daily_token_limit", "monthly_token_limit")
 ABSENT = "–"
 _COUNTED_IN_TOKENS = frozenset({"daily_token_limit", "monthly_token_limit"})

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from plans import money
-from plans.models import FEATURE_QUOTAS, MAX_LIMIT, Feature, ModelClass, Overage, RuleKey, Task, TaskKind
+from plans.models import BUDGETS, FEATURE_QUOTAS, MAX_LIMIT, Feature, ModelClass, Overage, RuleKey, Task, TaskKind
 from plans.models.policy import BOUNDED
 from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise
-from plans.publishing.changes import BUDGETS, QUOTAS
+from plans.publishing.changes import QUOTAS
 
 _MAX_SEATS = 2**31 - 1
 _PERCENT = (0, 100)
