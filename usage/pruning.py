@@ -12,6 +12,7 @@ from django.db import connection
 from tenants.database import short_statements
 
 SLICE = 1_000
+DENIALS_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ OLD = (
     # went earlier would let it be booked twice.
     Old(name="events", table="usage_usageevent", since="recorded_at", kept=timedelta(days=35, hours=1)),
     # The roll-ups of refusals stay: none goes before it is in them.
-    Old(name="denials", table="usage_denial", since="minute", kept=timedelta(days=90), where="is_rolled"),
+    Old(name="denials", table="usage_denial", since="minute", kept=DENIALS_KEPT, where="is_rolled"),
 )
 
 

@@ -175,9 +175,14 @@ ADD_DENIALS = """
     )
     SELECT count(*) FROM found
 """
+SLOTS_OF_DENIALS = """
+    SELECT slot FROM usage_denialrollup WHERE slot >= %(since)s AND slot < %(until)s
+     UNION
+    SELECT date_bin('15 minutes', minute, 'epoch'::timestamptz) FROM usage_denial
+     WHERE minute >= %(since)s AND minute < %(until)s
+"""
 FORGET_DENIALS = """
     UPDATE usage_denial SET rolled = 0, is_rolled = false
      WHERE minute >= %(since)s AND minute < %(until)s AND (rolled > 0 OR is_rolled)
 """
 REMOVE_DENIALS = "DELETE FROM usage_denialrollup WHERE slot >= %(since)s AND slot < %(until)s"
-FIRST_DENIAL = "SELECT min(minute) FROM usage_denial"

@@ -19,6 +19,7 @@ from django.db import OperationalError, connection
 
 from tenants import database
 from tenants.ids import instant_of
+from usage import pruning
 from usage import rollup_queries as sql
 from usage.models import LogArchive
 
@@ -130,20 +131,19 @@ def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = la
     # What occurred in a day's first minutes may have been booked in the month before.
     if archived is not None and mine[0].date() <= archived:
         raise LogIsGone(f"The log before {archived} is archived: only days after {archived} can be computed anew.")
-    is_begun = False
+    is_begun, reached = False, 0.0
     while True:
         with _locked() as found:
             assert found is not None  # noqa: S101 - it waits for its turn
             if is_begun and found.rebuilding != mine:
                 break
+            is_begun = is_begun or found.rebuilding in (None, mine)
             if found.rebuilding is None:
                 _move_rebuild(rebuild_from=mine[0], rebuild_until=mine[1])
-                is_begun = True
             else:
-                is_begun = is_begun or found.rebuilding == mine
                 reached = _rebuild_slice(found)
-                if is_begun:
-                    tell(reached)
+        if is_begun:
+            tell(reached)
     _rebuild_denials(*mine)
 
 
@@ -233,19 +233,16 @@ def _move_rebuild(**to: Any) -> None:  # noqa: ANN401 - the columns of the state
 
 
 def _rebuild_denials(since: datetime, until: datetime) -> None:
-    """Forgets what was rolled up of the refusals that are still kept, slot by slot; the next filling adds them."""
-    first: datetime | None = database.rows(sql.FIRST_DENIAL)[0][0]
-    if first is None:
-        return
-    at = since
-    if first >= since:  # of its own slot a part may be pruned already
-        at += ((first - since) // _SLOT + 1) * _SLOT
+    """Forgets what was rolled up of refusals, slot by slot, and adds it again; but what may be pruned is left alone."""
+    kept = state().at - pruning.DENIALS_KEPT
+    at = since if since >= kept else since + ((kept - since) // _SLOT + 1) * _SLOT
     while at < until:
-        with _locked():
-            about = {"since": at, "until": at + _SLOT}
-            _run(sql.REMOVE_DENIALS, about)
-            _run(sql.FORGET_DENIALS, about)
-        at += _SLOT
+        for (slot,) in database.rows(sql.SLOTS_OF_DENIALS, {"since": at, "until": min(until, at + _DAY)}):
+            with _locked():
+                about = {"since": slot, "until": slot + _SLOT}
+                _run(sql.REMOVE_DENIALS, about)
+                _run(sql.FORGET_DENIALS, about)
+        at += _DAY
     while _add_denials() == _DENIALS_TOGETHER:
         pass
 
