@@ -27,6 +27,7 @@ PAGE = 20_000
 """Rows of the log in one transaction."""
 
 _DENIALS_TOGETHER = 5_000
+_RENAMED_TOGETHER = 5_000
 _LEAST = UUID(int=0)
 _SLOT, _DAY = timedelta(minutes=15), timedelta(days=1)
 # An event may be booked five minutes before it occurs.
@@ -145,6 +146,23 @@ def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = la
         if is_begun:
             tell(reached)
     _rebuild_denials(*mine)
+
+
+def rename_user(tenant: UUID, user: str, to: str) -> int:
+    """Give a user's roll-ups to another name; how many rows that were.
+
+    For an erasure, once the log and the refusals say the new name: a page that is added meanwhile has either read
+    the old one, and is renamed here, or the new.
+    """
+    renamed = 0
+    for query in sql.RENAMES:
+        touched = _RENAMED_TOGETHER
+        while touched == _RENAMED_TOGETHER:
+            with _locked():
+                about = {"tenant": tenant, "user": user, "to": to, "most": _RENAMED_TOGETHER}
+                touched = database.rows(query, about)[0][0]
+            renamed += touched
+    return renamed
 
 
 # --- filling ------------------------------------------------------------------

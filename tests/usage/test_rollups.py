@@ -6,14 +6,24 @@ from functools import partial
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Model, Sum
 from django.utils import timezone
 
 from tests.parallel import at_once
-from tests.usage import blocked
+from tests.usage import blocked, rolled
 from tests.usage.ledger_world import Books, charge, end, totals
 from tests.usage.rolled import Traffic, assert_equal_to_the_log, fill
 from usage import rollups
-from usage.models import Denial, DenialRollup, LogArchive, LogStatus, UsageLog, UsageRollup
+from usage.models import (
+    DayRollup,
+    Denial,
+    DenialRollup,
+    LogArchive,
+    LogStatus,
+    TenantRollup,
+    UsageLog,
+    UsageRollup,
+)
 
 COST = [charge("COST", 250)]
 SAID = end(said=totals(10, 5))
@@ -23,6 +33,7 @@ SAID = end(said=totals(10, 5))
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usage.rollups.PAGE", 9)
     monkeypatch.setattr("usage.rollups._DENIALS_TOGETHER", 3)
+    monkeypatch.setattr("usage.rollups._RENAMED_TOGETHER", 4)
 
 
 def bookings() -> int:
@@ -223,6 +234,26 @@ def test_refusals_stay_in_the_roll_ups_when_they_are_pruned(committed: None, boo
     assert len(counts) == 2
     rollups.rebuild(long_ago, books.at + timedelta(days=1))
     assert list(DenialRollup.objects.order_by("slot").values_list("count", flat=True)) == counts
+
+
+# --- an erasure ---------------------------------------------------------------
+
+
+def test_a_user_who_is_renamed_keeps_their_usage(committed: None, books: Books, small_pages: None) -> None:
+    """Also where the new name has some of its own."""
+    Traffic(books, 1).go_on(120)
+    rollups.fill()
+    before = {model: usage_of(model) for model in (UsageRollup, DayRollup, DenialRollup)}
+    together = rolled.stored(TenantRollup, rolled.KEYS[:1])
+    assert rollups.rename_user(books.tenant, "u-1", "u-2") > 0
+    for model, had in before.items():
+        assert usage_of(model) == {None: had[None], "u-2": had["u-1"] + had["u-2"]}
+    assert rolled.stored(TenantRollup, rolled.KEYS[:1]) == together
+
+
+def usage_of(model: type[Model]) -> dict[str | None, int]:
+    number = "count" if model is DenialRollup else "units"
+    return dict(model._default_manager.order_by().values_list("user_key").annotate(Sum(number)))
 
 
 # --- a dump of another cluster ------------------------------------------------
