@@ -58,6 +58,15 @@ def taken(tenant: Tenant) -> int:
     return tenant.users.filter(status=UserStatus.ACTIVE).count()
 
 
+def free(tenant: Tenant, now: datetime) -> int | None:
+    """The seats that are left in the plan in force; None = no limit, 0 also where no plan is in force."""
+    root = ATIToken.objects.with_plan_tier().roots().filter(tenant=tenant).first()
+    plan = root.plan_at(now) if root else None
+    if plan is None:
+        return 0
+    return None if plan.max_seats is None else max(0, plan.max_seats - taken(tenant))
+
+
 def join(token_text: str, *, email: str, password: str, name: str, now: datetime) -> User:
     """Sign somebody up to a tenant by an invitation, taking one use of it and one seat of the plan in force.
 
