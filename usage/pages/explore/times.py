@@ -1,0 +1,57 @@
+"""The days or hours that are shown: how each is called, and where in the chart an instant lies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from plans import periods
+from plans.periods import Calendar
+from usage.pages.explore.ranges import day_of
+from usage.pages.explore.telling import day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of them: `key` for programs, `name` in a table, `tick` under a bar."""
+
+    key: str
+    name: str
+    tick: str
+
+
+def named(starts: Sequence[datetime], step: str, calendar: Calendar, zone: ZoneInfo) -> tuple[Part, ...]:
+    """The parts that begin at these instants."""
+    return tuple(_day(start, calendar) if step == "day" else _hour(start, zone) for start in starts)
+
+
+def _day(start: datetime, calendar: Calendar) -> Part:
+    at = day_of(calendar, start)
+    return Part(key=at.isoformat(), name=f"{at:%a} {day(at)}", tick=f"{at.day} {at:%b}")
+
+
+def _hour(start: datetime, zone: ZoneInfo) -> Part:
+    local = start.astimezone(zone)
+    clock = f"{local:%H:%M}"
+    return Part(
+        key=start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        name=f"{local:%a} {day(local.date())}, {clock}",
+        tick=f"{local.day} {local:%b}" if local.hour == 0 else clock,
+    )
+
+
+def period_ends(starts: Sequence[datetime], until: datetime, calendar: Calendar) -> Iterator[datetime]:
+    """The instants in (the first start, until] at which a period of the tenant ends."""
+    at = periods.month_end(calendar, starts[0])
+    while at <= until:
+        yield at
+        at = periods.month_end(calendar, at)
+
+
+def place_of(at: datetime, starts: Sequence[datetime], until: datetime) -> float:
+    """Where an instant lies on an axis on which the middle of part 0 is 0 and that of part 1 is 1."""
+    ends = [*starts[1:], until]
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if at < end:
+            return round(place - 0.5 + max(0.0, (at - start) / (end - start)), 4)
+    return len(starts) - 0.5
