@@ -23,8 +23,10 @@ _LOG = f"""
      WHERE tenant_id = %(tenant)s
 """
 _METERS = """
-    UPDATE usage_usagemeter SET period_start = period_start - %(by)s, period_end = period_end - %(by)s
-     WHERE tenant_id = %(tenant)s AND period <> 'OPEN'
+    UPDATE usage_usagemeter
+       SET period_start = CASE WHEN period = 'OPEN' THEN period_start ELSE period_start - %(by)s END,
+           period_end = period_end - %(by)s, reserved = 0
+     WHERE tenant_id = %(tenant)s
 """
 
 
