@@ -31,7 +31,7 @@ class SimulateView(LedgerView):
 
     def post(self, request: Request) -> HttpResponse:
         body = parse(self.body(request), SimulateBody)
-        found, was_there = _asked(caller_of(request), body, key_of(request, body.idempotency_key))
+        found, was_there = _asked(_sure(caller_of(request)), body, key_of(request, body.idempotency_key))
         note(request, tenant=body.tenant)
         headers = {"Location": reverse("simulation", args=[found.pk])}
         if was_there:
@@ -39,9 +39,14 @@ class SimulateView(LedgerView):
         return json_answer(standing(found), status=202, headers=headers)
 
 
-def _asked(caller: Caller, body: SimulateBody, key: str | None) -> tuple[Simulation, bool]:
+def _sure(caller: Caller) -> Caller:
+    """Raises Unauthenticated where the token beside the key, which would name the tenant, is no good."""
     if caller.has_bad_ati_token:
         raise Unauthenticated("X-ATI-Token is unknown, expired, revoked or an invitation.")
+    return caller
+
+
+def _asked(caller: Caller, body: SimulateBody, key: str | None) -> tuple[Simulation, bool]:
     tenant = authentication.tenant_of(caller, body.tenant)
     whose = None if tenant is None else tenant.id
     assert caller.key is not None  # noqa: S101 - only service keys have the scope
@@ -69,7 +74,7 @@ class SimulationView(CallerView):
     scope = Scope.ADMIN
 
     def get(self, request: Request, simulation_id: UUID) -> HttpResponse:
-        rows = Simulation.objects.for_tenant(caller_of(request).tenant).select_related("plan", "tenant")
+        rows = Simulation.objects.for_tenant(_sure(caller_of(request)).tenant).select_related("plan", "tenant")
         found = rows.filter(pk=simulation_id).first()
         if found is None:
             raise errors.Unknown("There is no such simulation here, or it was forgotten.")

@@ -4,13 +4,14 @@ import csv
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 from typing import IO
 
 TIMESTAMP, INPUT, OUTPUT = "TIMESTAMP", "ContextTokens", "GeneratedTokens"
 MOST_TOKENS = 10**9  # what one count of the API may be
+LONGEST = timedelta(days=3_660)
 
 # Fitted to the "code" trace of Azure LLM inference 2023 (8,819 calls in 3,436 s; Patel et al., "Splitwise", ISCA
 # 2024): mean and deviation of the logarithm, and the largest value seen, which cuts the tail off.
@@ -54,10 +55,16 @@ def _rows(path: Path, file: IO[str]) -> Iterator[Row]:
         found = ", ".join(reader.fieldnames or ()) or "nothing"
         raise BadTrace(f"{path}: its first line has no column {', '.join(missing)}. It has: {found}.")
     first: datetime | None = None
+    last: datetime | None = None
     for number, values in enumerate(reader, start=1):
         where = f"{path}, row {number} (line {reader.line_num})"
         at = _instant(where, values)
-        first = first or at
+        first, last = first or at, last or at
+        if at < last:
+            raise BadTrace(f"{where}, column {TIMESTAMP}: it is before the row above it. Sort the rows by time.")
+        if at - first > LONGEST:
+            raise BadTrace(f"{where}, column {TIMESTAMP}: it is more than {LONGEST.days:,} days after the first row.")
+        last = at
         yield Row(
             number, (at - first).total_seconds(), _tokens(where, values, INPUT), _tokens(where, values, OUTPUT)
         )  # fmt: skip

@@ -11,6 +11,7 @@ from plans.promises import FeaturePromise, Promises, RulePromise, TaskPromise
 from plans.publishing.changes import QUOTAS
 
 _MAX_SEATS = 2**31 - 1
+_MOST_DIGITS = 128
 _PERCENT = (0, 100)
 P = TypeVar("P", FeaturePromise, TaskPromise)
 
@@ -149,7 +150,8 @@ class _Edit:
         if self.value == "unlimited":
             return None
         digits = self.value.replace(",", "").replace("_", "")
-        if not digits.isdecimal() or not least <= int(digits) <= most:
+        # Python refuses to read thousands of digits.
+        if not digits.isdecimal() or len(digits) > _MOST_DIGITS or not least <= int(digits) <= most:
             raise EditRefused(
                 f"{self.path}: {self.value or 'nothing'} is no whole number from {least:,} to {most:,}, and not "
                 "“unlimited”."

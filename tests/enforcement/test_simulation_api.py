@@ -115,6 +115,14 @@ def test_a_key_of_one_tenant_tries_plans_on_its_own_alone(api: Api, acme: Compan
     assert look(api, asked["id"])["id"] == asked["id"]
 
 
+def test_a_token_beside_the_key_that_is_no_good_opens_nothing(acme: Company, rival: Company, svc: str) -> None:
+    asked = ask(Api(svc), plan="PRO", tenant="ACME")
+    for token, status in ((acme.owner.token, 200), (rival.owner.token, 404), ("ati_unknown", 401)):
+        beside = Api(svc, **{"X-ATI-Token": token})
+        assert beside.get(f"/plans/simulations/{asked['id']}").status_code == status
+        assert beside.post("/plans/simulate", {"plan": "PRO"}).status_code == (202 if status != 401 else 401)
+
+
 def test_it_needs_the_admin_scope(acme: Company) -> None:
     lacking = Api(cast.make_key(Scope.ENFORCE, Scope.READ, Scope.REPORT))
     for caller, status in ((lacking, 403), (Api(acme.owner.token), 403), (Api(None), 401)):

@@ -35,6 +35,11 @@ GOOD = "2023-11-16 18:17:03.9799600,4808,10"
         (f"{HEADER}\n2023-11-16 18:17:04,1,-1", r"row 1 \(line 2\), column GeneratedTokens: '-1' is not a whole"),
         (f"{HEADER}\n2023-11-16 18:17:04,1,1000000001", "from 0 to 1,000,000,000"),
         (f"{HEADER}\n2023-11-16 18:17:04,1", "column GeneratedTokens: '' is not a whole number"),
+        (
+            f"{HEADER}\n{GOOD}\n2023-11-16 18:17:04+14:00,1,1",
+            r"row 2 \(line 3\), column TIMESTAMP: it is before the row",
+        ),
+        (f"{HEADER}\n{GOOD}\n9999-12-31 23:59:59,1,1", r"row 2 \(line 3\), column TIMESTAMP: .* 3,660 days after"),
         (f"{HEADER}\nyesterday,1,1", r"row 1 \(line 2\), column TIMESTAMP: 'yesterday' is not a date and time"),
     ],
 )

@@ -76,6 +76,7 @@ def test_an_edit_that_cannot_be_makes_no_draft() -> None:
     assert "PATENT_DRAFTING.daily_quota: -1 is no whole number" in refusal(
         "draft", "PRO", "--set", "PATENT_DRAFTING.daily_quota=-1"
     )
+    assert "is no whole number" in refusal("draft", "PRO", "--set", f"max_seats={'9' * 5_000}")
     assert "write it as PATH=VALUE" in refusal("draft", "PRO", "--set", "more")
     assert not Plan.objects.filter(status=PlanStatus.DRAFT).exists()
 
@@ -129,7 +130,9 @@ def test_what_was_not_simulated_is_published_only_where_that_is_said(acme: cast.
 
 def test_a_publication_may_wait_for_an_instant_or_each_tenants_next_period(acme: cast.Company) -> None:
     plan("draft", "PRO", "--set", "max_seats=30")
-    for at in ("tomorrow", "2050-01-01T00:00", "2050-13-01T00:00Z"):
+    for at in (
+        "tomorrow", "2050-01-01T00:00", "2050-13-01T00:00Z", "9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00",
+    ):  # fmt: skip
         assert refusal("publish", "PRO", "--at", at) == (
             f"{at} is no instant with its zone; write it like 2027-01-01T00:00Z."
         )

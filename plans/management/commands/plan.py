@@ -239,11 +239,11 @@ def _when(options: dict[str, Any]) -> datetime | When:
         return When.NOW
     try:
         at = parse_datetime(options["at"])
-    except ValueError:
-        at = None
-    if at is None or at.utcoffset() is None:
-        raise CommandError(f"{options['at']} is no instant with its zone; write it like 2027-01-01T00:00Z.")
-    return at
+        if at is not None and at.utcoffset() is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise CommandError(f"{options['at']} is no instant with its zone; write it like 2027-01-01T00:00Z.")
 
 
 def _by(email: str | None) -> User | None:
