@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
+from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from tenants.ids import uuid7
 from tenants.models import ATIToken, Scope, ServiceKey, Tenant, TokenStatus, User
@@ -102,30 +103,55 @@ def issue_root(
 
 
 def issue_invitation(
-    tenant: Tenant, *, name: str = "", expires_at: datetime | None = None, max_uses: int | None = None
+    tenant: Tenant,
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+    max_uses: int | None = None,
+    token_id: UUID | None = None,
 ) -> Issued[ATIToken]:
-    """A token that signs people up to the tenant; it inherits the root's plan."""
-    return _issue_branch(tenant, None, name=name, expires_at=expires_at, max_uses=max_uses)
+    """A token that signs people up to the tenant; it inherits the root's plan.
+
+    `token_id`, where the caller has chosen one, is the new token's: TokenError where it was issued before.
+    """
+    return _issue_branch(tenant, None, token_id, name=name, expires_at=expires_at, max_uses=max_uses)
 
 
-def issue_for_user(user: User, *, name: str = "", expires_at: datetime | None = None) -> Issued[ATIToken]:
-    """A token that authenticates one user's calls; it inherits the root's plan."""
+def issue_for_user(
+    user: User, *, name: str = "", expires_at: datetime | None = None, token_id: UUID | None = None
+) -> Issued[ATIToken]:
+    """A token that authenticates one user's calls; it inherits the root's plan. `token_id` as in an invitation."""
     if user.tenant is None:
         raise TokenError("A super admin belongs to no tenant and has no ATI token.")
-    return _issue_branch(user.tenant, user, name=name, expires_at=expires_at, max_uses=None)
+    return _issue_branch(user.tenant, user, token_id, name=name, expires_at=expires_at, max_uses=None)
 
 
 def _issue_branch(
-    tenant: Tenant, user: User | None, *, name: str, expires_at: datetime | None, max_uses: int | None
+    tenant: Tenant,
+    user: User | None,
+    token_id: UUID | None,
+    *,
+    name: str,
+    expires_at: datetime | None,
+    max_uses: int | None,
 ) -> Issued[ATIToken]:
     root = Tenant.objects.values_list("root_token", flat=True).get(pk=tenant.pk)
     if root is None:
         raise TokenError(f"{tenant.ati_id} has no root token yet; a super admin issues it with a plan.")
     public, text = _new(ATI)
-    token = ATIToken.objects.create(
-        tenant=tenant, root_id=root, user=user, name=name, fingerprint=public,
+    token = ATIToken(
+        id=token_id or uuid7(), tenant=tenant, root_id=root, user=user, name=name, fingerprint=public,
         hash=_hash(text), expires_at=expires_at, max_uses=max_uses,
     )  # fmt: skip
+    try:
+        with transaction.atomic():
+            token.save(force_insert=True)
+    except IntegrityError as error:
+        if not ATIToken.objects.filter(pk=token.pk).exists():
+            raise
+        raise TokenError(
+            "This token was issued already, and its secret is shown once only. Revoke it and issue another one."
+        ) from error
     return Issued(token, text)
 
 

@@ -1,0 +1,1 @@
+"""The ATI tokens of a tenant: invitations, and the credentials of its people."""
