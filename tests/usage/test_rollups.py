@@ -1,5 +1,7 @@
 """The roll-ups against the log: after random operations, in any order of commits, filled by many, killed, rebuilt."""
 
+import os
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +13,7 @@ from django.utils import timezone
 
 from tests.parallel import at_once
 from tests.usage import blocked, rolled
+from tests.usage.crew import crew
 from tests.usage.ledger_world import Books, charge, end, totals
 from tests.usage.rolled import Traffic, assert_equal_to_the_log, fill
 from usage import rollups
@@ -216,6 +219,25 @@ def test_what_is_archived_is_not_computed_anew(committed: None, books: Books) ->
         rollups.rebuild(books.at, books.at)
     assert (bookings(), rollups.state().rebuilding) == (kept, None)
     LogArchive.objects.all().delete()
+    rollups.rebuild(books.at, books.at)
+    assert_equal_to_the_log()
+
+
+def test_fillers_that_are_killed_lose_nothing_and_add_nothing_twice(committed: None, books: Books) -> None:
+    """Each by kill -9, wherever it was: between its pages, in one, or in the middle of a rebuild."""
+    traffic = Traffic(books, 5)
+    traffic.go_on(60)
+    for _ in range(3):
+        with crew("roll_up", 2, **books.task()) as fillers:
+            told = fillers.lines()
+            both = [next(told), next(told)]
+            traffic.go_on(25)
+            for each in both:
+                os.kill(each["pid"], signal.SIGKILL)
+            for each in both:
+                blocked.wait_for_end(each["backend"])
+    rollups.fill()
+    rollups.go_on_rebuilding()
     rollups.rebuild(books.at, books.at)
     assert_equal_to_the_log()
 

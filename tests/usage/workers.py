@@ -12,7 +12,7 @@ import select
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -28,8 +28,9 @@ from django.db import InterfaceError, OperationalError, connection
 
 from metering_site.embedded.processes import wait_until
 from plans import catalogue
+from tenants import database
 from tests.usage.ledger_world import ALWAYS, Books, charge, end, released, totals
-from usage import keeper, ledger
+from usage import keeper, ledger, rollups
 from usage.entries import Ending
 from usage.ledger import LostRace
 
@@ -156,7 +157,16 @@ def _is_back() -> bool:
     return True
 
 
-ROLES = {role.__name__: role for role in (contend, repeat, hold, keep, prepare, load, audit)}
+def roll_up(caller: Caller) -> None:
+    """Fill the roll-ups in small pages, and compute them anew, again and again."""
+    caller.tell(pid=os.getpid(), backend=database.rows("SELECT pg_backend_pid()")[0][0])
+    books = caller.books()
+    while not caller.is_stopped():
+        rollups.fill(page=5)
+        rollups.rebuild(books.at - timedelta(days=5), books.at)
+
+
+ROLES = {role.__name__: role for role in (contend, repeat, hold, keep, prepare, load, audit, roll_up)}
 
 
 def _run(gate: Any, role: str, caller: Caller) -> None:
