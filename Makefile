@@ -4,8 +4,9 @@ VENV := .venv/bin
 WITH_SERVERS := $(VENV)/python -m metering_site.embedded exec --data
 OPENAPI := docs/openapi.yaml
 # What the checkout's own .env may not change: the settings of the tests, and of a deployment for `check --deploy`.
-TESTED := DEBUG=false HTTPS=false LOG_LEVEL=INFO
-DEPLOYED := DEBUG=false HTTPS=true ALLOWED_HOSTS=metering.example.com CSRF_TRUSTED_ORIGINS=https://metering.example.com
+TESTED := DEBUG=false HTTPS=false LOG_LEVEL=INFO BEHIND_PROXY=false EMAIL_URL= DEFAULT_FROM_EMAIL=
+DEPLOYED := DEBUG=false HTTPS=true ALLOWED_HOSTS=metering.example.com \
+	CSRF_TRUSTED_ORIGINS=https://metering.example.com EMAIL_URL=smtp+tls://mail.example.com:587
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench openapi install

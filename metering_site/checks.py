@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,6 +28,16 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: obj
         hint = f"Set LOG_LEVEL to one of {', '.join(logs.LEVELS)}."
         found.append(Error(f"LOG_LEVEL {settings.LOG_LEVEL} is not known.", hint=hint, id="metering_site.E005"))
     return found
+
+
+@register(deploy=True)
+def mail_leaves(app_configs: Sequence[AppConfig] | None = None, **_: object) -> list[CheckMessage]:
+    """A deployment has a mail server; without one what is mailed is printed."""
+    if settings.EMAIL_URL != "consolemail://":
+        return []
+    told = "EMAIL_URL is not set: mails are printed on standard output, and nobody can reset a password."
+    hint = "Set it to smtp+tls://user:password@host:587, and DEFAULT_FROM_EMAIL to the sender."
+    return [checks.Warning(told, hint=hint, id="metering_site.W001")]
 
 
 def _has_secret_key() -> bool:

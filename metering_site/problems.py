@@ -7,13 +7,15 @@ from typing import Any
 
 import orjson
 import structlog
+from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views import defaults
+from django.views import csrf, defaults
 from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
 from rest_framework import exceptions
 
@@ -191,6 +193,21 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         page = render_to_string("503.html")  # without the request: who asks is in the database
         return HttpResponse(page, status=503, headers={"Retry-After": RETRY_AFTER_SECONDS})
     return defaults.server_error(request)
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """What a person is told whom a throttle stops; the API's own is an exception (Throttled)."""
+    seconds: int = settings.THROTTLE_SECONDS
+    page = render(request, "429.html", {"minutes": seconds // 60}, status=HTTPStatus.TOO_MANY_REQUESTS)
+    page.headers["Retry-After"] = str(seconds)
+    return page
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """What a form answers that was opened before a log-in: whoever logged in by it goes on, others send it again."""
+    if request.path_info in (reverse("account_login"), reverse("account_signup")) and request.user.is_authenticated:
+        return redirect("home")
+    return csrf.csrf_failure(request, reason)
 
 
 def _is_for_programs(request: HttpRequest) -> bool:

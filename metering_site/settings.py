@@ -7,12 +7,15 @@ What cannot be read is told by `manage.py check` (metering_site/checks.py), not 
 import os
 import warnings
 from collections.abc import Callable
+from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
 
 import django_stubs_ext
 import environ
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 from metering_site import logs
 from metering_site.embedded import folders
@@ -163,13 +166,17 @@ DATABASES = {
 REDIS_URL = _read("REDIS_URL", str, folders.redis_url())
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "metering_site.cache.Cache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "metering",
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
+        "OPTIONS": {
+            "REDIS_CLIENT_CLASS": "metering_site.cache.Client",
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            "IGNORE_EXCEPTIONS": True,
+        },
     }
 }
-DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
 # --- Celery -------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
@@ -257,12 +264,38 @@ WHITENOISE_USE_FINDERS = True  # straight from the packages: no collecting step
 WHITENOISE_MAX_AGE = 3600
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-# People have an e-mail address and no other name.
+LOGOUT_REDIRECT_URL = "home"
+CSRF_FAILURE_VIEW = "metering_site.problems.csrf_failure"
+PASSWORD_RESET_TIMEOUT = 3600
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+# People have an e-mail address and no other name; they come by an invitation (plans/pages.py) and never by allauth.
+ACCOUNT_ADAPTER = "tenants.accounts.Adapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+# allauth's own would copy the address into a table of its own.
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"  # noqa: S105
+ACCOUNT_FORMS = {
+    "login": "tenants.accounts.LogInForm",
+    "change_password": "tenants.accounts.ChangePasswordForm",
+    "reset_password": "tenants.accounts.ResetForm",
+    "reset_password_from_key": "tenants.accounts.NewPasswordForm",
+}
+# One window for all of them, so that it is true for each when to try again. The key of a failed log-in is address and
+# account, that of a reset the account. They are counted in Redis, and let everybody through while it is away.
+THROTTLE_SECONDS = 600
+ACCOUNT_RATE_LIMITS = {
+    "signup": f"20/{THROTTLE_SECONDS}s/ip",
+    "login": f"100/{THROTTLE_SECONDS}s/ip",
+    "login_failed": f"5/{THROTTLE_SECONDS}s/key,30/{THROTTLE_SECONDS}s/ip",
+    "reset_password": f"10/{THROTTLE_SECONDS}s/ip,3/{THROTTLE_SECONDS}s/key",
+    "reset_password_from_key": f"20/{THROTTLE_SECONDS}s/ip",
+    "change_password": f"10/{THROTTLE_SECONDS}s/user",
+}
 UNFOLD = {
     "SITE_TITLE": "Metering",
     "SITE_HEADER": "Metering",
@@ -271,6 +304,41 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "metering_site.console.home",
 }
 
+
+# --- Mail -------------------------------------------------------------------
+def _mail_of(url: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = environ.Env.email_url_config(url)
+    except (ImproperlyConfigured, ValueError):
+        found = {}
+    by_smtp = url.startswith("smtp") and found.get("EMAIL_HOST")
+    if not by_smtp and url != "consolemail://":
+        # Without the parser's own words, which may quote a password.
+        raise ValueError("it is not smtp+tls://user:password@host:587, smtp+ssl://..., smtp://... or consolemail://")
+    return found
+
+
+def _mail_address(text: str) -> str:
+    name, address = parseaddr(text)
+    try:
+        validate_email(address)
+    except ValidationError:
+        raise ValueError(f"{text!r} is not an address, such as Metering <metering@example.com>") from None
+    return formataddr((name, address))
+
+
+EMAIL_URL = _read("EMAIL_URL", str, "consolemail://")  # mails are printed where no server is named
+_mail = _read("EMAIL_URL", _mail_of, _mail_of("consolemail://"))
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail["EMAIL_HOST"] or ""
+EMAIL_PORT = _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # a mail server that says nothing holds a web thread
+DEFAULT_FROM_EMAIL = _read("DEFAULT_FROM_EMAIL", _mail_address, "Metering <metering@localhost>")
+
 # --- Security -----------------------------------------------------------------
 # HTTPS=false is for a stack on one machine; everywhere else a browser must never send a cookie in the clear.
 HTTPS = _read("HTTPS", _yes_or_no, True)
@@ -278,6 +346,8 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by the machine next door, without TLS
 BEHIND_PROXY = _read("BEHIND_PROXY", _yes_or_no, False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+# The proxy appends the address it was called from to X-Forwarded-For; whatever stands before it, anybody can send.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", int, 31_536_000) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

@@ -1,17 +1,24 @@
 """Every address of the site, and no more than the names of what answers there."""
 
+from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+import tenants.pages
 from metering_site import error_pages, health, problems
 
+# One log-in for everybody, and its throttle.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # as allauth documents it
+
+admin.site.unregister(EmailAddress)  # none are kept beside User.email
+
 urlpatterns = [
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("metering_site.account_urls")),
     path("t/<str:ati_id>/", include("usage.pages.urls")),
     path("t/<str:ati_id>/", include("enforcement.pages.tenant_urls")),
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", tenants.pages.home, name="home"),
     path("admin/", include("enforcement.pages.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("enforcement.urls")),
@@ -26,4 +33,5 @@ urlpatterns = [
 
 handler400 = problems.bad_request
 handler404 = problems.not_found
+handler429 = problems.too_many  # allauth looks for it
 handler500 = problems.server_error

@@ -11,6 +11,7 @@ USABLE = {
     "DEBUG": "false",
     "HTTPS": "true",
     "ALLOWED_HOSTS": "metering.example.com",
+    "EMAIL_URL": "smtp+tls://metering:secret@mail.example.com:587",
 }
 
 
@@ -39,13 +40,15 @@ def test_every_wrong_variable_is_named_with_a_hint_and_no_password_is_repeated()
         DEBUG="perhaps",
         HSTS_SECONDS="long",
         LOG_LEVEL="loud",
+        EMAIL_URL="http://metering:hidden@mail.example.com",
+        DEFAULT_FROM_EMAIL="the operator",
     )
     assert done.returncode != 0
-    for name in ("DATABASE_URL", "DEBUG", "HSTS_SECONDS"):
+    for name in ("DATABASE_URL", "DEBUG", "HSTS_SECONDS", "EMAIL_URL", "DEFAULT_FROM_EMAIL"):
         assert f"(metering_site.E001) {name} cannot be read" in done.stderr
     assert "(metering_site.E004) REDIS_URL" in done.stderr
     assert "(metering_site.E005) LOG_LEVEL" in done.stderr
-    assert done.stderr.count("HINT") == 5
+    assert done.stderr.count("HINT") == 7
     assert "hidden" not in done.stdout + done.stderr
 
 
@@ -63,3 +66,10 @@ def test_a_deployment_is_warned_of_debug_and_of_cookies_in_the_clear() -> None:
     assert done.returncode != 0
     for warning in ("security.W018", "security.W008", "security.W016"):
         assert warning in done.stderr
+
+
+def test_a_deployment_without_a_mail_server_is_told_that_mails_are_only_printed() -> None:
+    done = check("--deploy", "--fail-level", "WARNING", EMAIL_URL="")
+    assert done.returncode != 0
+    assert "(metering_site.W001) EMAIL_URL is not set: mails are printed" in done.stderr
+    assert check("--fail-level", "WARNING", EMAIL_URL="").returncode == 0

@@ -73,8 +73,8 @@ def test_a_super_admin_logs_in_by_e_mail_in_whatever_case(db: None) -> None:
     client = console.browser()
     asked = client.get("/admin/", follow=True)
     assert "E-mail" in console.text_of(asked)
-    sent = {"username": console.EMAIL.upper(), "password": console.PASSWORD}
-    answer = client.post("/admin/login/", sent, follow=True)
+    sent = {"login": console.EMAIL.upper(), "password": console.PASSWORD, "next": "/admin/"}
+    answer = client.post("/accounts/login/", sent, follow=True)
     assert answer.redirect_chain == [("/admin/", HTTPStatus.FOUND)]
     assert answer.wsgi_request.user.get_username() == console.EMAIL
 
@@ -86,8 +86,8 @@ def test_an_owner_and_a_suspended_super_admin_cannot_enter(acme: cast.Company) -
     User.objects.create_superuser(console.EMAIL, console.PASSWORD, status=UserStatus.SUSPENDED)
     for email in (owner.email, console.EMAIL):
         client = console.browser()
-        answer = client.post("/admin/login/", {"username": email, "password": console.PASSWORD})
-        assert answer.status_code == HTTPStatus.OK
+        for form in ("/admin/login/", "/accounts/login/"):
+            client.post(form, {"login": email, "username": email, "password": console.PASSWORD})
         assert client.get("/admin/").status_code == HTTPStatus.FOUND
     logged_in = console.browser()
     logged_in.force_login(owner)
