@@ -99,8 +99,8 @@ def test_a_refused_change_says_why(acme: Company, owner: Client) -> None:
 
 def test_a_limit_is_set_shown_replaced_and_removed(acme: Company, owner: Client) -> None:
     sent = {"user_key": "u-1", "feature": "PRIOR_ART_SEARCH", "key": "USER_DAILY_QUOTA", "value": "5"}
-    assert "u-1 Prior-art search 5 api calls a day" in said_after(owner, LIMITS, sent)
-    assert "u-1 Prior-art search 7 api calls a day" in said_after(owner, LIMITS, sent | {"value": "7"})
+    assert "u-1 Prior-art search 5 API calls a day" in said_after(owner, LIMITS, sent)
+    assert "u-1 Prior-art search 7 API calls a day" in said_after(owner, LIMITS, sent | {"value": "7"})
     assert "Each user Prior-art search 9" in said_after(owner, LIMITS, sent | {"user_key": "", "value": "9"})
     rule = PolicyRule.objects.get(user_key="u-1")
     assert (rule.set_by_tenant, rule.value) == (True, 7)

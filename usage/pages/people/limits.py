@@ -10,12 +10,22 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from plans import entitlements, user_limits
-from plans.models import MAX_LIMIT, Feature, RuleKey
+from plans.models import MAX_LIMIT, Feature, RuleKey, Unit
 from plans.user_limits import UserLimit
 from usage import standings
+from usage.pages.cards import UNITS
 from usage.pages.viewer import TenantPage, Viewer
 
 _PERIODS = {RuleKey.USER_DAILY_QUOTA: "a day", RuleKey.USER_MONTHLY_QUOTA: "a period"}
+
+
+def _unit(feature: Feature | None) -> str:
+    return UNITS[Unit(feature.unit)] if feature else ""
+
+
+class _FeatureField(forms.ModelChoiceField[Feature]):
+    def label_from_instance(self, obj: Feature) -> str:
+        return f"{obj.name}, in {_unit(obj)}"
 
 
 class LimitForm(forms.Form):
@@ -25,18 +35,16 @@ class LimitForm(forms.Form):
         label="User", max_length=128, required=False, strip=False, validators=[ProhibitNullCharactersValidator()],
         help_text="As your services name them; of a person here, the id on their page. Empty for each user.",
     )  # fmt: skip
-    feature = forms.ModelChoiceField(Feature.objects.none(), empty_label=None)
+    feature = _FeatureField(Feature.objects.none(), empty_label=None)
     key = forms.ChoiceField(label="Over", choices=[(key.value, said) for key, said in _PERIODS.items()])
-    value = forms.IntegerField(
-        label="At most", min_value=0, max_value=MAX_LIMIT, help_text="In the feature's unit; 0 lets nothing through."
-    )
+    value = forms.IntegerField(label="At most", min_value=0, max_value=MAX_LIMIT, help_text="0 lets nothing through.")
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         super().__init__(*args, **kwargs)
         entitled = entitlements.of(viewer.tenant.id, viewer.now)
         codes = {task.feature for task in standings.tasks_of(entitled)}
         feature = self.fields["feature"]
-        assert isinstance(feature, forms.ModelChoiceField)  # noqa: S101 - declared above
+        assert isinstance(feature, _FeatureField)  # noqa: S101 - declared above
         feature.queryset = Feature.objects.filter(code__in=codes).order_by("name")
 
 
@@ -71,7 +79,8 @@ class LimitsPage(TenantPage):
             status=status,
             form=form,
             limits=[
-                (rule, names.get(rule.user_key or "", rule.user_key), _PERIODS[RuleKey(rule.key)]) for rule in rules
+                (rule, names.get(rule.user_key or "", rule.user_key), _unit(rule.feature), _PERIODS[RuleKey(rule.key)])
+                for rule in rules
             ],
         )
 
