@@ -51,6 +51,7 @@ def test_a_changed_price_is_shown_and_written_from_now_on() -> None:
     assert "OPENAI gpt-4o" in said
     for part in ("2.00", "2.50", "× 1.25", f"{timezone.now():%Y-%m-%d}"):
         assert part in said
+    assert "reprice" not in said, "nothing begins in the past"
     with pytest.raises(SystemExit) as told:
         prices("check")
     assert told.value.code == 1

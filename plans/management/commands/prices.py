@@ -1,5 +1,6 @@
 """`manage.py prices`: the vendors' list prices beside ours."""
 
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -43,7 +44,7 @@ diff first."""
             found = price_changes.due(now, since=since)
         is_due = bool(found.changes or found.missing)
         if is_due or action != "check":
-            self.stdout.write(_told(found))
+            self.stdout.write(_told(found, now))
         large = sum(change.is_large for change in found.changes)
         if action == "update" and large and not yes:
             raise CommandError(f"Nothing was written. Prices that change more than tenfold: {large}. Sure? Add --yes.")
@@ -53,7 +54,7 @@ diff first."""
             raise SystemExit(1)
 
 
-def _told(found: Due) -> str:
+def _told(found: Due, now: datetime) -> str:
     lines = []
     if found.changes:
         lines.append(_table(found.changes))
@@ -61,7 +62,7 @@ def _told(found: Due) -> str:
         lines.append("Every price is the list's.")
     lines += [f"Not priced by the list: {model.provider_id} {model} ({why})." for model, why in found.missing]
     past = [change.valid_from for change in found.changes if change.old is not None]
-    if past and min(past) < timezone.now():
+    if past and min(past) < now:
         lines.append(
             f"Some begin in the past. What that changes: manage.py reprice --from {min(past):%Y-%m-%d} --dry-run"
         )
