@@ -39,8 +39,10 @@ class Sums:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """The figures of a row of `usage.sums`."""
-        found = {each.name: row[each.name] for each in fields(cls) if each.name in row}
-        return cls(**found | {"histogram": tuple(found.get("histogram", ()))})
+        found = {name: value for name, value in row.items() if name not in ("part", "key")}
+        if "histogram" in found:
+            found["histogram"] = tuple(found["histogram"])
+        return cls(**found)
 
     @property
     def known_cost(self) -> int | None:

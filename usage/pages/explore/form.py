@@ -42,7 +42,7 @@ class ExploreForm(forms.Form):
     range = forms.ChoiceField(label="Time", choices=list(ranges.PRESETS.items()))
     first = forms.DateField(label="From", required=False)
     last = forms.DateField(label="To, included", required=False)
-    step = forms.ChoiceField(label="Bars", choices=[("auto", "Automatic"), ("day", "Days"), ("hour", "Hours")])
+    step = forms.ChoiceField(label="Step", choices=[("auto", "Automatic"), ("day", "Days"), ("hour", "Hours")])
     compare = forms.ChoiceField(label="Compare with", choices=[("yes", "Time before"), ("no", "Nothing")])
     feature = forms.ChoiceField(required=False)
     task = forms.ChoiceField(required=False)

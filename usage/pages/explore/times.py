@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from plans import periods
 from plans.periods import Calendar
 from usage.pages.explore.ranges import day_of
-from usage.pages.explore.telling import day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,21 +20,23 @@ class Part:
 
 
 def named(starts: Sequence[datetime], step: str, calendar: Calendar, zone: ZoneInfo) -> tuple[Part, ...]:
-    """The parts that begin at these instants."""
-    return tuple(_day(start, calendar) if step == "day" else _hour(start, zone) for start in starts)
+    """The parts that begin at these instants; their names have the year where there are two of them."""
+    days = [day_of(calendar, start) for start in starts]
+    year = " %Y" if days and days[0].year != days[-1].year else ""
+    if step == "day":
+        return tuple(_day(at, year) for at in days)
+    return tuple(_hour(start.astimezone(zone), year) for start in starts)
 
 
-def _day(start: datetime, calendar: Calendar) -> Part:
-    at = day_of(calendar, start)
-    return Part(key=at.isoformat(), name=f"{at:%a} {day(at)}", tick=f"{at.day} {at:%b}")
+def _day(at: date, year: str) -> Part:
+    return Part(key=at.isoformat(), name=f"{at:%a} {at.day} {at:%b{year}}", tick=f"{at.day} {at:%b}")
 
 
-def _hour(start: datetime, zone: ZoneInfo) -> Part:
-    local = start.astimezone(zone)
+def _hour(local: datetime, year: str) -> Part:
     clock = f"{local:%H:%M}"
     return Part(
-        key=start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        name=f"{local:%a} {day(local.date())}, {clock}",
+        key=local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        name=f"{local:%a} {local.day} {local:%b{year}}, {clock}",
         tick=f"{local.day} {local:%b}" if local.hour == 0 else clock,
     )
 

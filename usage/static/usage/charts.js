@@ -81,7 +81,7 @@
         borderSkipped: false,
         pointStyle: isBars ? "rect" : points[place % 6],
         pointRadius: data.labels.length > 60 ? 0 : 3,
-        maxBarThickness: 48,
+        maxBarThickness: 72,
         categoryPercentage: 0.86,
         barPercentage: 1,
         stack: "now",
