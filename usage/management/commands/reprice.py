@@ -15,6 +15,7 @@ from plans.money import usd
 from tenants import commands, versions
 from tenants.models import Tenant
 from usage import repricing
+from usage.models import LogArchive
 from usage.repricing import Page, Summary
 
 _SHOWN = 50
@@ -63,6 +64,9 @@ price, without a history), and usage that was only reported and never committed.
             found = repricing.look(
                 list(tenants), since, end, catalogue, reached=lambda done: progress.update(bar, completed=done)
             )
+        archived = LogArchive.objects.end()
+        if archived is not None and since.date() < archived:
+            self.stdout.write(f"Calls booked before {archived} are archived, and stay as they are.")
         self.stdout.write(_told(found, tenants))
         differing = sum(found.differing.values())
         if dry_run or not differing:
