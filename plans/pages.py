@@ -18,10 +18,10 @@ from django.views.generic import FormView
 
 from plans import seats
 from plans.seats import Refusal, SignUpRefused
-from tenants.accounts import ADVICE
+from tenants.accounts import ADVICE, PlainForm
 
 
-class SignUpForm(forms.Form):
+class SignUpForm(PlainForm):
     """An invitation and who uses it; what is wrong with them, `seats.join` says."""
 
     invitation = forms.CharField(

@@ -38,6 +38,13 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth comes wit
             raise ImmediateHttpResponse(ratelimit.respond_429(request))
 
 
+class PlainForm(forms.Form):
+    """Labels are words, without a colon after them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Form's
+        super().__init__(*args, label_suffix="", **options)
+
+
 class LogInForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth comes without types
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - allauth's
         super().__init__(*args, **options)
@@ -75,6 +82,7 @@ def _once(form: forms.Form) -> None:
 
 def _plain(form: forms.Form, **labels: str) -> None:
     """Labels in our words, and no placeholders that say the same again."""
+    form.label_suffix = ""
     for name, label in labels.items():
         form.fields[name].label = label
         form.fields[name].widget.attrs.pop("placeholder", None)

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
 
+from tenants.accounts import PlainForm
 from tenants.models import Role, User, UserStatus
 
 log = structlog.get_logger()
@@ -36,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponseRedirect:
     return redirect("pages:overview", request.user.tenant.ati_id)
 
 
-class NameForm(forms.Form):
+class NameForm(PlainForm):
     """What people may change of themselves."""
 
     name = forms.CharField(
