@@ -218,10 +218,12 @@ def _one(call: str, *arguments: Any) -> Answer:  # noqa: ANN401 - SQL parameters
 
 def _many(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
     rows = _rows(f"SELECT {_COLUMNS} FROM {call}", *arguments)  # noqa: S608 - a constant of this module
-    if rows[0][4] is not None:
-        _settle(rows[0])
-    if rows[0][0] == "STALE":
-        raise Stale(rows[0][3])
+    # Of several that are confirmed one after another, the numbers may have moved before a later one.
+    telling = next((row for row in rows if row[0] == "STALE"), rows[0])
+    if telling[4] is not None:
+        _settle(telling)
+    if telling[0] == "STALE":
+        raise Stale(telling[3])
     return [_answer(row) for row in rows]
 
 

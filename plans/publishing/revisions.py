@@ -70,11 +70,13 @@ def draft(code: str, edited: Promises | None = None) -> Plan:
     PublishingError where the code has no active plan; the known ones are named.
     """
     with transaction.atomic():
-        live = Plan.objects.filter(code=code, status=PlanStatus.ACTIVE).select_for_update(no_key=True).first()
+        revisions = Plan.objects.filter(code=code).order_by("pk")
+        list(revisions.select_for_update(no_key=True).values_list("pk"))  # then none becomes active meanwhile
+        live = revisions.filter(status=PlanStatus.ACTIVE).first()
         if live is None:
             known = ", ".join(Plan.objects.filter(status=PlanStatus.ACTIVE).values_list("code", flat=True))
             raise PublishingError(f"There is no active plan {code}. Active are: {known or 'none'}.")
-        last = Plan.objects.filter(code=code).aggregate(last=Max("revision"))["last"]
+        last = revisions.aggregate(last=Max("revision"))["last"]
         made = Plan.objects.create(code=code, revision=last + 1, name=live.name, based_on=live)
         promises.write(made, promises.of(live) if edited is None else edited)
     return made

@@ -155,6 +155,24 @@ def test_a_draft_edited_while_it_is_published_waits_and_comes_too_late(team: Pla
     assert active().features.get().daily_quota is None
 
 
+def test_a_draft_made_while_another_is_published_is_based_on_that(team: Plan) -> None:
+    plan = draft(7)
+    locked = threading.Event()
+
+    def publish() -> str:
+        with transaction.atomic():
+            made = publishing.publish(plan, now=NOW).plan
+            locked.set()
+            wait_for_a_waiter()
+        return str(made)
+
+    def make() -> str:
+        locked.wait(10)
+        return str(publishing.draft("TEAM").based_on)
+
+    assert at_once(publish, make) == ["TEAM r2", "TEAM r2"]
+
+
 def test_two_editors_of_a_simulated_draft_do_not_deadlock(team: Plan) -> None:
     """Both forget the simulation, and only one has to."""
     plan = draft(7)

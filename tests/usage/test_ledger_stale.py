@@ -124,6 +124,21 @@ def test_a_date_that_passed_or_has_not_come_makes_the_call_stale(
     operation(held, replace(ALWAYS, since=now, until=now + timedelta(minutes=1)))
 
 
+def test_a_window_that_ends_between_two_of_a_batch_makes_all_of_it_stale(books: Books) -> None:
+    """They are confirmed one after another, each by the clock of its turn."""
+    asked = [(f"k{number}", "") for number in range(5_000)]
+    first = ledger.confirm_batch(books.tenant, ALWAYS, asked)
+    takes = first[-1].at - first[0].at
+    now = ledger.confirm(books.tenant, ALWAYS, key=None, asked="").at
+
+    def confirm() -> None:
+        while True:  # one that is done too early is no trial
+            ledger.confirm_batch(books.tenant, replace(ALWAYS, until=now + takes / 2), asked)
+
+    with pytest.raises(Stale):
+        confirm()
+
+
 @pytest.mark.parametrize(("since", "until", "stale"), [(0, 1, False), (1, 2, True), (-1, 0, True), (-1, 1, False)])
 def test_a_window_has_its_beginning_and_not_its_end(books: Books, since: int, until: int, stale: bool) -> None:
     with connection.cursor() as cursor:
