@@ -1,99 +1,26 @@
-"""Explore: its numbers are the ledger's, its address says all it shows, and no address breaks it."""
+"""Explore: its numbers are the ledger's, its title says what they say, and a file has what is shown."""
 
-import csv
 import json
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from html import unescape
-from itertools import count
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from plans.models import LLMModel
-from tenants.models import Tenant, User
-from tests.cast import Company, Person
-from tests.console import browser
+from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
+from tests.usage.exploring import at_page, book, csv_of, figure, shown, table, text_of, use
 from usage import rollups
-from usage.models import UsageLog
+from usage.pages.explore.amounts import Sums
 
 NOW = datetime.now(UTC)
-_ids = count(1)
-
-
-def book(api: Api, user: str | None = "u-1", *, days_ago: float = 0, **fields: Any) -> None:
-    """Books usage without a reservation."""
-    body = {
-        "id": f"x-{next(_ids)}", "tenant": "ACME", "task": "LLM2_DRAFT", "usage": {"input_tokens": 100},
-        "occurred_at": (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(), "model": "gpt-4o",
-    } | ({"user": user} if user else {}) | fields  # fmt: skip
-    answer = api.post("/usage/events", body)
-    assert answer.status_code == 200, answer.content
-
-
-def at_page(person: Person | User, ati_id: str = "ACME", **query: str) -> Any:
-    client: Client = browser()
-    client.force_login(person.user if isinstance(person, Person) else person)
-    return client.get(f"/t/{ati_id}/explore/", query)
-
-
-def text_of(answer: Any) -> str:
-    return unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split()))
-
-
-def shown(answer: Any) -> dict[str, Any]:
-    """What the page draws."""
-    assert answer.status_code == 200, text_of(answer)[:500]
-    found = re.search(r'<script id="explore-chart" type="application/json">(.*?)</script>', answer.content.decode())
-    assert found, text_of(answer)
-    data: dict[str, Any] = json.loads(found[1])
-    return data
-
-
-def table(answer: Any) -> dict[str, list[str]]:
-    """The table under the chart: the cells of each row by its heading."""
-    rows = re.findall(
-        r"<tr><th scope=\"row\">(.*?)</th>(.*?)</tr>", answer.content.decode().split('<details class="explore-times')[0]
-    )
-    strip = re.compile(r"<[^>]+>")
-    return {
-        unescape(strip.sub("", name)): [unescape(strip.sub("", cell)) for cell in re.findall(r"<td.*?</td>", cells)]
-        for name, cells in rows
-    }  # fmt: skip
-
-
-def csv_of(person: Person, **query: str) -> list[dict[str, str]]:
-    answer = at_page(person, format="csv", **query)
-    assert answer.status_code == 200
-    assert "attachment" in answer["Content-Disposition"]
-    return list(csv.DictReader(answer.getvalue().decode().splitlines()))
-
-
-def figure(number: int) -> str:
-    return f"{number:,}"
 
 
 @pytest.fixture
 def used(api: Api, acme: Company) -> Company:
-    """A tenant with some usage of two features, by three users and nobody, some of it rolled up."""
-    book(
-        api, "u-1", usage={"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 300}, model_class="PRO_L"
-    )
-    book(api, "u-2", usage={"input_tokens": 50, "output_tokens": 5}, status="failed")
-    book(api, "u-1", task="PATENT_OPEN", usage={"api_calls": 3})
-    book(api, None, usage={"input_tokens": 7, "output_tokens": 70}, latency_ms=800)
-    book(api, str(acme.people[0].user.id), usage={"input_tokens": 11}, latency_ms=1200)
-    permit = api.enforce("ACME", "LLM2_DRAFT", user="u-1", tokens_in=100, tokens_out=900)
-    api.commit(permit["reservation_id"], usage={"input_tokens": 100, "output_tokens": 150}, model="gpt-4o")
-    for _ in range(2):
-        assert not api.enforce("ACME", "LLM2_DRAFT", user="u-1", tokens_in=10**6)["allowed"]
-    return acme
+    """A tenant with some usage of two features, by three users and nobody."""
+    return use(api, acme)
 
 
 # --- the numbers --------------------------------------------------------------
@@ -158,6 +85,16 @@ def test_latencies_are_told_to_two_digits_and_drawn_as_lines(used: Company) -> N
     (value,) = [value for value in drawn["series"][0]["values"] if value is not None]
     assert value == pytest.approx(1200, rel=0.1)
     assert table(page)["Draft"][0] == figure(value)
+
+
+def test_a_latency_lies_where_the_histogram_says(db: None) -> None:
+    for milliseconds in (1, 10, 11, 12, 100, 812, 60_000, 400_000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT rollup_latency_bucket(%s)", [milliseconds])
+            (bucket,) = cursor.fetchone()
+        counts = tuple(int(place + 1 == bucket) for place in range(64))
+        assert Sums(histogram=counts).latency(1.0) == pytest.approx(milliseconds, rel=0.19, abs=9)
+        assert (Sums(histogram=counts).latency(1.0) or 0) >= milliseconds * 0.999
 
 
 def test_what_was_used_of_what_was_held_is_a_share(used: Company) -> None:
@@ -316,117 +253,3 @@ def test_a_name_that_a_spreadsheet_would_calculate_is_marked(api: Api, acme: Com
     book(api, "=1+1")
     (row,) = csv_of(acme.owner, group_by="user")
     assert row["user"] == "'=1+1"
-
-
-# --- who sees what ------------------------------------------------------------
-
-
-def test_who_sees_their_own_usage_sees_no_other_and_cannot_split_by_person(used: Company) -> None:
-    analyst = used.people[0]
-    page = at_page(analyst)
-    assert table(page)["Total"][0] == "11"
-    assert "You see your own usage." in text_of(page)
-    assert 'value="user"' not in page.content.decode()
-    split = at_page(analyst, group_by="user")
-    assert split.status_code == 422
-    assert "u-1" not in split.content.decode()
-    assert table(at_page(analyst, user="u-1"))["Total"][0] == "11"
-    assert [row["tokens"] for row in csv_of(analyst, group_by="task", user="u-1")] == ["11"]
-    User.objects.filter(pk=analyst.user.pk).update(is_shown_all_usage=True)
-    analyst.user.refresh_from_db()
-    assert "u-1" in table(at_page(analyst, group_by="user"))
-
-
-def test_a_stranger_finds_nothing_and_a_visitor_logs_in(used: Company, rival: Company) -> None:
-    assert at_page(rival.owner).status_code == 404
-    assert at_page(rival.owner, format="csv").status_code == 404
-    visitor = browser().get("/t/ACME/explore/")
-    assert visitor.status_code == 302
-    assert "login" in visitor["Location"]
-    assert shown_total(at_page(rival.owner, "RIVAL")) is None
-
-
-def shown_total(answer: Any) -> str | None:
-    assert answer.status_code == 200
-    return table(answer).get("Total", [None])[0]
-
-
-def test_no_model_of_a_provider_is_named(used: Company) -> None:
-    assert UsageLog.objects.filter(model="gpt-4o").exists()
-    known = [model for model in LLMModel.objects.values_list("model_id", flat=True) if len(model) > 3]
-    pages = [at_page(used.owner, group_by=group).content.decode() for group in ("task", "model_class", "status")]
-    pages.append(at_page(used.owner, group_by="model_class", format="csv").getvalue().decode())
-    for model in known:
-        assert not any(re.search(rf"\b{re.escape(model)}\b", page) for page in pages), model
-
-
-# --- no address breaks it -----------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ({"group_by": "planet"}, "“planet” is not known here"),
-        ({"measure": "love"}, "“love” is not known here"),
-        ({"range": "eternity"}, "“eternity” is not known here"),
-        ({"step": "second"}, "“second” is not known here"),
-        ({"compare": "maybe"}, "“maybe” is not known here"),
-        ({"feature": "NOPE"}, "“NOPE” is not known here"),
-        ({"task": "NOPE"}, "“NOPE” is not known here"),
-        ({"model_class": "gpt-4o"}, "“gpt-4o” is not known here"),
-        ({"status": "DONE"}, "“DONE” is not known here"),
-        ({"measure": "denials", "code": "NOPE", "group_by": "none"}, "“NOPE” is not known here"),
-        ({"user": "x" * 129}, "at most 128 characters"),
-        ({"user": "a\x00b"}, "Null characters are not allowed"),
-        ({"page": "0"}, "greater than or equal to 1"),
-        ({"page": "first"}, "Enter a whole number"),
-        ({"range": "custom"}, "Say which day"),
-        ({"range": "custom", "first": "2026-11-01"}, "Say which day"),
-        ({"range": "custom", "first": "yesterday", "last": "2026-11-01"}, "A day such as 2026-11-24."),
-        ({"range": "custom", "first": "2026-02-30", "last": "2026-03-01"}, "A day such as 2026-11-24."),
-        ({"range": "custom", "first": "2025-11-02", "last": "2025-11-01"}, "must not come before the first day"),
-        ({"range": "custom", "first": "0001-01-01", "last": "0001-01-02"}, "nothing from before 2000"),
-        ({"range": "custom", "first": "9999-12-30", "last": "9999-12-31"}, "yet to come"),
-        ({"range": "custom", "first": "2025-01-01", "last": "9999-12-31"}, "the end of the running period"),
-        ({"range": "custom", "first": "2024-01-01", "last": "2025-01-01"}, "At most 366 days"),
-        ({"range": "90d", "step": "hour"}, "At most 14 days can be shown by the hour"),
-        ({"measure": "denials", "group_by": "model_class"}, "can be split by"),
-        ({"measure": "tokens", "group_by": "code"}, "can be split by"),
-        ({"measure": "denials", "group_by": "none", "status": "FAILED"}, "cannot be filtered by it"),
-        ({"measure": "tokens", "code": "RATE_LIMITED"}, "cannot be filtered by it"),
-        ({"feature": "EMBEDDINGS", "task": "LLM2_DRAFT"}, "It belongs to Patent drafting"),
-    ],
-)
-def test_a_question_that_makes_no_sense_is_answered_beside_its_field(
-    acme: Company, query: Mapping[str, str], said: str
-) -> None:
-    page = at_page(acme.owner, **query)
-    assert page.status_code == 422
-    assert said in text_of(page)
-    assert 'class="errorlist"' in page.content.decode()
-    assert at_page(acme.owner, format="csv", **query).status_code == 422
-
-
-def test_what_is_left_empty_or_is_not_ours_stands_at_its_default(used: Company) -> None:
-    plain = shown(at_page(used.owner))
-    assert shown(at_page(used.owner, measure="", first="", user="", utm_source="mail")) == plain
-
-
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "Pacific/Kiritimati"])
-@pytest.mark.parametrize("range_", ["today", "7d", "30d", "90d", "period", "last_period"])
-def test_every_range_has_the_days_of_the_tenants_zone(acme: Company, api: Api, zone: str, range_: str) -> None:
-    """Defect 21: days in the tenant's zone, everywhere."""
-    Tenant.objects.filter(pk=acme.tenant.pk).update(timezone=zone)
-    book(api)
-    book(api, days_ago=30)
-    page = at_page(acme.owner, range=range_, step="day")
-    assert page.status_code == 200
-    if range_ in ("today", "7d"):
-        drawn = shown(page)
-        assert drawn["series"][0]["values"][-1] == 100
-        assert drawn["x"] == f"Day ({zone})"
-
-
-def test_a_longest_range_and_a_far_past_are_shown(acme: Company) -> None:
-    assert at_page(acme.owner, range="custom", first="2024-01-01", last="2024-12-31").status_code == 200
-    assert at_page(acme.owner, range="custom", first="2000-01-01", last="2000-01-02").status_code == 200

@@ -70,8 +70,10 @@ class Sums:
             for each in fields(self)
             if each.name not in ("cost", "histogram")
         }
-        costs = [each for each in (self.cost, None if other.cost is None else sign * other.cost) if each is not None]
-        return Sums(**added, cost=sum(costs) if costs else None, histogram=self._both(other, sign))
+        cost = None if self.cost is None and other.cost is None else (self.cost or 0) + sign * (other.cost or 0)
+        if sign < 0 and not cost and added["unpriced"]:
+            cost = None
+        return Sums(**added, cost=cost, histogram=self._both(other, sign))
 
     def _both(self, other: "Sums", sign: int) -> tuple[int, ...]:
         if not other.histogram:

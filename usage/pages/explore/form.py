@@ -48,7 +48,7 @@ class ExploreForm(forms.Form):
     task = forms.ChoiceField(required=False)
     model_class = forms.ChoiceField(label="Model class", required=False)
     status = forms.ChoiceField(required=False)
-    user = forms.CharField(label="Person", required=False, max_length=128, strip=False)
+    user = forms.CharField(label="Person, by id", required=False, max_length=128, strip=False)
     code = forms.ChoiceField(label="Reason of refusal", required=False)
     page = forms.IntegerField(label="Page", min_value=1, max_value=10**6)
 

@@ -67,6 +67,11 @@ class Found:
     as_of: datetime
 
     @property
+    def count(self) -> int:
+        """How many rows the table under the chart has, its total aside."""
+        return len(self.times) if self.asked.group_by == "none" else len(self.rows)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing at all to show, then as now."""
         return not any(_says(self.asked.measure, each) for each in (self.total, self.earlier))

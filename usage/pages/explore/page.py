@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
 from usage import exports
@@ -41,13 +41,14 @@ class ExplorePage(TenantPage):
             return self._file(request, asked, _FILES[request.GET["format"]])
         rows = slice((asked.page - 1) * PAGE, asked.page * PAGE)
         found = find(self.viewer, asked, rows)
+        if asked.page > 1 and asked.page > (last := _pages(found)):
+            return HttpResponseRedirect(request.path + _address(request, page=str(last)))
         return self.show("usage/explore.html", **form.laid_out(), **self._context(form, found, rows))
 
     def _context(self, form: ExploreForm, found: Found, rows: slice) -> dict[str, Any]:
         asked = found.asked
         parts = times.named(found.starts, asked.step, self.viewer.calendar, self.viewer.zone)
-        count = len(parts) if asked.group_by == "none" else len(found.rows)
-        pages = -(-count // PAGE)
+        pages = _pages(found)
         return {
             "asked": asked,
             "found": found,
@@ -65,8 +66,7 @@ class ExplorePage(TenantPage):
             "before_page": asked.page - 1 if asked.page > 1 else None,
             "after_page": asked.page + 1 if asked.page < pages else None,
             "first_row": rows.start + 1,
-            "last_row": min(rows.stop, count),
-            "count": count,
+            "last_row": min(rows.stop, found.count),
         }
 
     def _more(self, form: ExploreForm, asked: Asked, key: str | None) -> str | None:
@@ -102,6 +102,11 @@ def _next(form: ExploreForm, asked: Asked) -> str:
         if group_by in possible and group_by not in asked.filters and group_by != asked.group_by:
             return group_by
     return "none"
+
+
+def _pages(found: Found) -> int:
+    """How many pages the table has, one at least."""
+    return max(1, -(-found.count // PAGE))
 
 
 def _address(request: HttpRequest, **changes: str | None) -> str:
