@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django_htmx.middleware import HtmxDetails
 
 from plans import entitlements, periods
 from plans.charges import PeriodKind
@@ -14,10 +16,14 @@ from plans.terms import Entitlements
 from usage import queries, standings
 from usage.models import Denial, TenantRollup, UsageLog
 from usage.pages.cards import Card, Pace, cards
+from usage.pages.explore import drawing, telling, times
+from usage.pages.explore.form import ExploreForm
+from usage.pages.explore.found import find
 from usage.pages.outlook import WINDOW
 from usage.pages.viewer import TenantPage, Viewer
 from usage.sight import Sight
 
+_CHARTED = {"measure": "cost", "group_by": "task", "range": "period", "compare": "no"}
 _REFUSALS = 5
 _PEOPLE = 5
 _MOST_PEOPLE = 10_000
@@ -44,9 +50,26 @@ class OverviewPage(TenantPage):
             today=_today(viewer),
             refusals=_refusals(viewer),
             people=_people(viewer, month),
+            # What renews itself is all but the chart.
+            **({} if HtmxDetails(request) else _chart(viewer)),
             is_empty=not UsageLog.objects.for_tenant(viewer.tenant.id).exists(),
             as_of=viewer.now,
         )
+
+
+def _chart(viewer: Viewer) -> dict[str, Any]:
+    """What Explore shows of the running period, task by task."""
+    form = ExploreForm(_CHARTED, viewer)
+    assert form.is_valid(), form.errors  # noqa: S101 - nobody typed it
+    asked = form.asked()
+    found = find(viewer, asked, slice(0))
+    parts = times.named(found.starts, asked.step, viewer.calendar, viewer.zone)
+    return {
+        "asked": asked,
+        "chart": None if found.is_empty else drawing.chart(viewer, found, parts),
+        "caption": telling.caption(found, viewer.zone, viewer.now),
+        "chart_query": urlencode(_CHARTED),
+    }
 
 
 def _cards(viewer: Viewer, entitled: Entitlements) -> list[Card]:
