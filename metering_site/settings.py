@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "tenants",
     "plans",
     "usage",
+    "alerts",
     "enforcement",
     "metering_site",
 ]

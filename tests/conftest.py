@@ -10,6 +10,7 @@ from django.test.utils import setup_databases, teardown_databases
 from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
+from alerts.models import AlertPolicy
 from plans import catalogue
 from plans.models import PolicyRule, RolloutRule
 from tenants import versions
@@ -66,9 +67,9 @@ def committed(
 def _remove_all_but_the_catalogue() -> None:
     emptied = ", ".join(
         model._meta.db_table
-        for label in ("usage", "enforcement", "admin", "sessions")
+        for label in ("usage", "alerts", "enforcement", "admin", "sessions")
         for model in apps.get_app_config(label).get_models()
-        if model._meta.managed
+        if model._meta.managed and model is not AlertPolicy
     )
     with transaction.atomic(), connection.cursor() as cursor:
         # A thread that a test left behind in a transaction fails this test and not the whole run.
@@ -76,6 +77,7 @@ def _remove_all_but_the_catalogue() -> None:
         cursor.execute(f"TRUNCATE {emptied}")
         cursor.execute(f"TRUNCATE {RolloutRule._meta.db_table}")  # its rows stay once they have begun
         PolicyRule.objects.filter(tenant__isnull=False).delete()
+        AlertPolicy.objects.filter(tenant__isnull=False).delete()
         # These refer to each other in circles; the foreign keys wait for the transaction's end.
         for model in (ServiceKey, User, ATIToken, Tenant):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")
