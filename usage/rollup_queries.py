@@ -110,11 +110,11 @@ PAGE_END = """
 def _added(level: Level) -> str:
     """Adds the page's rows to a level."""
     sums = [f"sum({name})::bigint" for name in OF_A_BOOKING]
-    histogram = ", ".join(f"count(*) FILTER (WHERE bucket = {n})" for n in range(1, BUCKETS + 1))
     return f"""
         {_into(level)}
         SELECT tenant_id, {level.slot} AS slot, {", ".join(level.keys)}, {", ".join(sums)},
-               CASE WHEN sum(latencies) > 0 THEN rollup_trimmed(ARRAY[{histogram}]) ELSE '{{}}' END
+               CASE sum(latencies) WHEN 0 THEN '{{}}' WHEN 1 THEN array_fill(0, ARRAY[max(bucket) - 1]) || 1
+                    ELSE rollup_histogram(array_agg(bucket) FILTER (WHERE bucket IS NOT NULL)) END
           FROM page GROUP BY {", ".join(str(place + 1) for place in range(2 + len(level.keys)))}
         {_adding_up(level)}
     """  # noqa: S608 - constants

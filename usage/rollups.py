@@ -23,7 +23,7 @@ from usage import pruning
 from usage import rollup_queries as sql
 from usage.models import LogArchive
 
-PAGE = 20_000
+PAGE = 10_000
 """Rows of the log in one transaction."""
 
 _DENIALS_TOGETHER = 5_000

@@ -12,6 +12,9 @@ _ROOM = """
     ALTER TABLE usage_tenantrollup SET (fillfactor = 70);
     ALTER TABLE usage_dayrollup SET (fillfactor = 70);
 """
+_DROP = """
+    DROP FUNCTION rollup_latency_bucket(bigint), rollup_histogram(integer[]), rollup_added(integer[], integer[]);
+"""
 
 
 class Migration(migrations.Migration):
@@ -22,6 +25,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(migrations.RunSQL.noop, _DROP),
         run_file("rollups.sql"),
         migrations.CreateModel(
             name="DayRollup",
