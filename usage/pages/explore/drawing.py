@@ -63,7 +63,10 @@ def _before(found: Found) -> dict[str, Any] | None:
 
 def _marks(viewer: Viewer, found: Found) -> list[dict[str, Any]]:
     span = found.asked.range
-    ends = [(at, "period ends") for at in times.period_ends(found.starts, span.until, viewer.calendar)]
+    ends = [
+        (at, "new period" if at <= viewer.now else "period ends")
+        for at in times.period_ends(found.starts, span.until, viewer.calendar)
+    ]
     if span.since <= viewer.now < span.until:
         ends.append((viewer.now, "now"))
     return [{"at": times.place_of(at, found.starts, span.until), "name": name} for at, name in ends]

@@ -9,6 +9,8 @@ from plans import periods
 from plans.periods import Calendar
 from usage.pages.explore.ranges import day_of
 
+_HOURS_WITHOUT_DAYS = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -25,19 +27,20 @@ def named(starts: Sequence[datetime], step: str, calendar: Calendar, zone: ZoneI
     year = " %Y" if days and days[0].year != days[-1].year else ""
     if step == "day":
         return tuple(_day(at, year) for at in days)
-    return tuple(_hour(start.astimezone(zone), year) for start in starts)
+    is_long = len(starts) > _HOURS_WITHOUT_DAYS
+    return tuple(_hour(start.astimezone(zone), year, is_long=is_long) for start in starts)
 
 
 def _day(at: date, year: str) -> Part:
     return Part(key=at.isoformat(), name=f"{at:%a} {at.day} {at:%b{year}}", tick=f"{at.day} {at:%b}")
 
 
-def _hour(local: datetime, year: str) -> Part:
-    clock = f"{local:%H:%M}"
+def _hour(local: datetime, year: str, *, is_long: bool) -> Part:
+    clock, at = f"{local:%H:%M}", f"{local.day} {local:%b}"
     return Part(
         key=local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         name=f"{local:%a} {local.day} {local:%b{year}}, {clock}",
-        tick=f"{local.day} {local:%b}" if local.hour == 0 else clock,
+        tick=f"{at} {clock}" if is_long else at if local.hour == 0 else clock,
     )
 
 
