@@ -223,6 +223,14 @@ def test_a_dry_run_shows_and_changes_nothing(acme: Company) -> None:
     assert everything() == before
 
 
+def test_of_a_user_nobody_knows_nothing_is_kept(acme: Company) -> None:
+    use(acme)
+    out = StringIO()
+    call_command("erase_user", "ACME", "nobody", stdout=out)
+    assert "nothing here names nobody" in out.getvalue()
+    assert not Erasure.objects.exists()
+
+
 def test_it_asks_first(acme: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     use(acme)
     monkeypatch.setattr("builtins.input", lambda prompt: "yes")

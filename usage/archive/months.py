@@ -87,7 +87,7 @@ def require_ready(month: Month) -> None:
         raise Refused("usage_usagelog_default has rows of that time: move them to their month first.")
     far = database.rows(queries.FAR)
     if not far:
-        raise Refused("The roll-ups, which stay, were never filled: run `manage.py rollups`.")
+        raise Refused("The roll-ups, which stay, were never filled: is Celery at work?")
     transaction_id, log_id, rebuild_from = far[0]
     if rebuild_from is not None and rebuild_from < month.end:
         raise Refused("Roll-ups of that time are being rebuilt from the log; run this again when that is done.")

@@ -30,7 +30,7 @@ RESERVED = """
 STRAY = "SELECT 1 FROM usage_usagelog_default WHERE id < ledger_uuid7_floor(%(end)s) LIMIT 1"
 BEHIND = """
     SELECT 1 FROM {table}
-     WHERE (transaction_id, id) >= (%(transaction)s::text::xid8, %(log)s) LIMIT 1
+     WHERE (transaction_id, id) > (%(transaction)s::text::xid8, %(log)s) LIMIT 1
 """
 FAR = "SELECT transaction_id::text, log_id, rebuild_from FROM usage_rollupstate"
 

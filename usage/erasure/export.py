@@ -1,6 +1,7 @@
 """All that is kept of a user, as rows that people can read: what `manage.py export_user` writes."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from plans.charges import Measure
 from tenants import database
 from tenants.models import ATIToken, Tenant
 from usage.archive import files, parquet
-from usage.erasure import account, places, slices
+from usage.erasure import account, archived, places, slices
 from usage.erasure.places import LOG, Table
 
 KINDS = {
@@ -38,8 +39,13 @@ _MONEY = frozenset({"cost", "held_cost"})
 _COUNTS = frozenset({"used", "reserved", "overrun", "limit_amount"})
 
 
-def lines(tenant: Tenant, user_key: str, archive: Path, now: str) -> Iterator[bytes]:
-    """JSON objects, one a line: the kind of each, and what it says. Money is USD. Raises Missing, Differs."""
+def lines(tenant: Tenant, user_key: str, archive: Path | None, now: datetime) -> Iterator[bytes]:
+    """JSON objects, one a line: the kind of each, and what it says. Money is USD. `archive` None: not of files.
+
+    Raises NotHere, Missing, Differs.
+    """
+    if archive is not None:
+        archived.require_here(archive)
     yield _line("about", {"tenant": tenant.ati_id, "user": user_key, "made_at": now, "kinds": KINDS})
     yield from _account(tenant, user_key)
     about = {"tenant": tenant.id, "key": user_key}
@@ -52,7 +58,7 @@ def lines(tenant: Tenant, user_key: str, archive: Path, now: str) -> Iterator[by
             mine = 'EXISTS (SELECT 1 FROM usage_usagelog l WHERE l.tenant_id = "t".tenant_id AND l.id = "t".log_id '
             for row in _rows(table, f'SELECT "t".* FROM {table.name} "t"', f"{mine} AND l.user_key = %(key)s)", about):  # noqa: S608
                 yield _line(table.name, row)
-    for row in _archived(tenant, user_key, archive):
+    for row in _archived(tenant, user_key, archive) if archive else ():
         yield _line(LOG, row)
 
 
@@ -81,7 +87,7 @@ def _rows(table: Table, select: str, mine: str, about: Mapping[str, Any]) -> Ite
 
 
 def _archived(tenant: Tenant, user_key: str, archive: Path) -> Iterator[dict[str, Any]]:
-    for folder, manifest in files.archived(archive) if archive.is_dir() else ():
+    for folder, manifest in files.archived(archive):
         with parquet.session(archive) as (db, _):
             found = db.execute(
                 "SELECT to_json(l) FROM (SELECT * FROM read_parquet($files) "

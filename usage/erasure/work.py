@@ -69,8 +69,15 @@ def erase(tenant: Tenant, user_key: str, archive: Path | None, tell: Tell) -> tu
         if archive is not None:
             archived.erase(archive, erasure, known, tell)
             proof += archived.look(archive, erasure, known, tell)
+            if left := [each for each in proof if each.named]:
+                raise StillNamed(_told(left))
         _finish(erasure)
     return erasure.pseudonym, proof
+
+
+def is_begun(tenant: Tenant, user_key: str) -> bool:
+    """Whether an erasure of the user was stopped before it forgot them."""
+    return Erasure.objects.filter(tenant=tenant, user_key=user_key).exists()
 
 
 def _told(left: Sequence[Proof]) -> str:

@@ -70,6 +70,9 @@ It may be stopped, or killed, and run again at any time: it goes on with the sam
             if dry_run:
                 self.stdout.write(_told(found, "Name the user"))
                 return
+            if not any(each.named for each in found) and not work.is_begun(whose, user_key):
+                self.stdout.write(f"{tenant}: nothing here names {user_key}.")
+                return
             if not yes:
                 self.stdout.write(_told(found, "Name the user"))
                 _confirm(user_key)
@@ -83,8 +86,6 @@ It may be stopped, or killed, and run again at any time: it goes on with the sam
         self.stdout.write(f"{tenant}: the user is {pseudonym} now, and nothing here names them.")
         if without_archive:
             self.stdout.write("Archived months were left out: run this where their files are.")
-        if left := [each for each in proof if each.named]:
-            raise CommandError(f"Files still name them: {', '.join(each.table for each in left)}.")
 
 
 _WHY_NOT = (

@@ -1,7 +1,8 @@
 """`manage.py export_user`: all data of one user, in a file for them."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -10,7 +11,7 @@ from rich.progress import SpinnerColumn, TextColumn
 
 from tenants import commands
 from usage.archive import files, parquet
-from usage.erasure import export
+from usage.erasure import archived, export
 
 
 class Command(commands.TeachingCommand):
@@ -35,25 +36,45 @@ provider's model stood behind a model class.
             "--output", type=Path, required=True, metavar="FILE", help="the file, which must not be there yet"
         )
 
-    def handle(self, *, tenant: str, user_key: str, output: Path, **options: Any) -> None:  # noqa: ANN401 - the options of every command
+        parser.add_argument(
+            "--without-archive", action="store_true", help="leave archived months out: their files are not here"
+        )
+
+    def handle(
+        self,
+        *,
+        tenant: str,
+        user_key: str,
+        output: Path,
+        without_archive: bool,
+        **options: Any,  # noqa: ANN401 - the options of every command
+    ) -> None:
         whose = commands.tenant_named(tenant)
-        written = 0
-        now = timezone.now().isoformat()
+        archive: Path | None = None if without_archive else settings.ARCHIVE_DIR
         try:
-            with (
-                output.open("xb") as out,
-                commands.bar(SpinnerColumn(), TextColumn("{task.completed:,} lines")) as progress,
-            ):
+            with output.open("xb") as out:
                 output.chmod(0o600)
-                bar = progress.add_task("", total=None)
-                for line in export.lines(whose, user_key, settings.ARCHIVE_DIR, now):
-                    out.write(line)
-                    written += 1
-                    progress.advance(bar)
+                try:
+                    written = _written(export.lines(whose, user_key, archive, timezone.now()), out)
+                except BaseException:
+                    output.unlink()  # half of it would look like all of it
+                    raise
         except FileExistsError:
             raise CommandError(f"{output} is there already.") from None
-        except (OSError, files.Differs, parquet.Missing) as problem:
+        except (OSError, archived.NotHere, files.Differs, parquet.Missing) as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(
             f"{written:,} lines in {output}." if written > 1 else f"Nothing is kept of {user_key} at {tenant}."
         )
+
+
+def _written(lines: Iterable[bytes], out: BinaryIO) -> int:
+    """How many there were."""
+    written = 0
+    with commands.bar(SpinnerColumn(), TextColumn("{task.completed:,} lines")) as progress:
+        bar = progress.add_task("", total=None)
+        for line in lines:
+            out.write(line)
+            written += 1
+            progress.advance(bar)
+    return written
