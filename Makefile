@@ -9,10 +9,10 @@ DEPLOYED := DEBUG=false HTTPS=true ALLOWED_HOSTS=metering.example.com \
 	CSRF_TRUSTED_ORIGINS=https://metering.example.com EMAIL_URL=smtp+tls://mail.example.com:587
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench openapi install
+.PHONY: help run test check format bench openapi screenshots install
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed ## Start the whole system on this machine (PORT=8000)
 	@$(VENV)/python -m metering_site.embedded run
@@ -43,6 +43,12 @@ bench: .venv/installed ## Measure the API beside its floor and write docs/benchm
 
 openapi: .venv/installed-dev ## Write docs/openapi.yaml anew
 	$(WITH_SERVERS) .data/check -- $(VENV)/python manage.py spectacular --file $(OPENAPI) --validate --fail-on-warn
+
+screenshots: .venv/installed-dev ## Take the pictures in docs/screenshots anew (needs Chromium)
+	@rm -rf .data/screenshots
+	@$(TESTED) $(WITH_SERVERS) .data/screenshots -- sh -c '$(VENV)/python manage.py migrate -v0 && $(VENV)/python manage.py seed \
+		&& $(VENV)/python manage.py demo --env-file .data/screenshots/dev.env && . .data/screenshots/dev.env \
+		&& export METERING_KEY && LOG_LEVEL=ERROR $(VENV)/python -m tests.browser.screenshots'
 
 install: .venv/installed .venv/installed-dev ## Install the requirements, also those of tests and checks
 

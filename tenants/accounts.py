@@ -42,7 +42,8 @@ class PlainForm(forms.Form):
     """Labels are words, without a colon after them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Form's
-        super().__init__(*args, label_suffix="", **options)
+        super().__init__(*args, **options)
+        self.label_suffix = ""
 
 
 class LogInForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth comes without types

@@ -35,10 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
+def chromium_program() -> str | None:
+    """Where Debian's browser is, None where it is not installed."""
+    return shutil.which("chromium")
+
+
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The browser, for all tests of this folder."""
-    program = shutil.which("chromium")
+    program = chromium_program()
     if program is None:
         pytest.skip("browser tests need Chromium: install the package chromium (Debian: apt install chromium)")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:

@@ -197,3 +197,13 @@ def test_the_keyboard_is_enough(desktop: Page, acme: cast.Company) -> None:
     tab_to(page, "button", "Log out")
     page.keyboard.press("Enter")
     expect(page.get_by_text("You are logged out.")).to_be_visible()
+
+
+def test_the_forms_can_be_read_in_the_dark(page: Page, acme: cast.Company) -> None:
+    page.emulate_media(color_scheme="dark")
+    sign_up(page, "ati_nothing")
+    expect(page.get_by_text("not an invitation we know")).to_be_visible()
+    check(page)
+    sign_in(page, acme.owner.user)
+    page.goto("/accounts/profile/")
+    check(page)
