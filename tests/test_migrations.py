@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("usage", "plans", "tenants", "admin", "sessions", "auth", "contenttypes")
+APPS = ("alerts", "usage", "plans", "tenants", "admin", "sessions", "auth", "contenttypes")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plans import charges, modes
-from plans.charges import Charge, Measure
+from plans.charges import Charge, Measure, PeriodKind
 from plans.terms import Entitlements, TaskTerms
 from usage import meters, queries
 from usage.entries import Reading
@@ -55,14 +55,23 @@ def tasks_of(entitled: Entitlements) -> list[TaskTerms]:
     return [task for task in entitled.catalogue.tasks.values() if task.code in plan.tasks and task.feature in enabled]
 
 
-def of(entitled: Entitlements, tasks: Iterable[TaskTerms], user: str | None) -> tuple[Standing, ...]:
-    """Every meter that these tasks charge, once, in the order in which they do; one query."""
-    charged: dict[tuple[object, ...], Charge] = {}
+Key = tuple[str | None, str | None, str | None, Measure, PeriodKind]
+"""Which meter a charge is on: user, feature, task, measure, period."""
+
+
+def charged(entitled: Entitlements, tasks: Iterable[TaskTerms], user: str | None) -> dict[Key, Charge]:
+    """Every charge of these tasks, each meter once, in the order in which they are made."""
+    found: dict[Key, Charge] = {}
     for task in tasks:
         mode = modes.of_ask(entitled, entitled.catalogue.features[task.feature])
         for charge in charges.of(entitled, task, user, mode):
-            charged.setdefault((charge.user, charge.feature, charge.task, charge.measure, charge.period), charge)
-    order = {charge: place for place, charge in enumerate(charged.values())}
+            found.setdefault((charge.user, charge.feature, charge.task, charge.measure, charge.period), charge)
+    return found
+
+
+def of(entitled: Entitlements, tasks: Iterable[TaskTerms], user: str | None) -> tuple[Standing, ...]:
+    """Every meter that these tasks charge, once, in the order in which they do; one query."""
+    order = {charge: place for place, charge in enumerate(charged(entitled, tasks, user).values())}
     bound = sorted(meters.bind(entitled.tenant.facts, order, entitled.now), key=lambda each: order[each.charge])
     read = queries.readings(entitled.tenant.facts.id, [each.meter for each in bound])
     return tuple(Standing(each, read.get(each.meter, Reading(0, 0, 0))) for each in bound)

@@ -38,7 +38,7 @@ class AlertPolicyAdmin(Admin):
             {
                 "fields": ["tenant", "feature", "measure", "period"],
                 "description": "The row that names a quota most closely holds for it, and takes the place of the "
-                "others altogether; a tenant's own comes before everybody's.",
+                "others altogether; a tenant's own comes before everybody's. Too many calls at once are told apart.",
             },
         ),
         ("At what to tell", {"fields": ["percents", "amounts"]}),

@@ -311,7 +311,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[("MINUTE", "Minute"), ("DAY", "Day"), ("MONTH", "Month"), ("OPEN", "For ever")],
-                        help_text="Empty = every period.",
+                        help_text="Empty = days and months.",
                         max_length=8,
                         null=True,
                     ),

@@ -52,7 +52,7 @@ class AlertPolicy(models.Model):
         max_length=16, choices=Measure, null=True, blank=True, help_text="Empty = whatever is counted."
     )
     period = models.CharField(
-        max_length=8, choices=PeriodKind, null=True, blank=True, help_text="Empty = every period."
+        max_length=8, choices=PeriodKind, null=True, blank=True, help_text="Empty = days and months."
     )
     percents = ArrayField(
         models.PositiveSmallIntegerField(), default=list, blank=True,

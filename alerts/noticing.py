@@ -1,0 +1,73 @@
+"""Writing down what was noticed, once, with the messages that tell it: the only writer of alerts.
+
+Whoever inserts the row of an alert is the one who tells of it, in the same statement: however many processes notice
+the same, one tells, and a process that dies there has done either both or nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from alerts.models import AlertKind, Severity
+from tenants import database
+from tenants.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Something to tell a tenant's people (None: super admins), once per kind, subject, threshold and episode."""
+
+    tenant: UUID | None
+    kind: AlertKind
+    severity: Severity
+    subject: str
+    threshold: int
+    episode: str
+    numbers: Mapping[str, Any]
+    user_key: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """What makes it the same as another."""
+        return str(self.tenant), self.kind, self.subject, self.threshold, self.episode
+
+
+# One that is over and holds again is the same alert, and is not told twice.
+_NOTICE = """
+    WITH noticed AS (
+        INSERT INTO alerts_quotaalert AS a
+               (id, tenant_id, kind, severity, subject, user_key, threshold, episode, numbers, created_at)
+        SELECT id, tenant, kind, severity, subject, user_key, threshold, episode, numbers, %(at)s
+          FROM jsonb_to_recordset(%(noticed)s::jsonb) AS n(
+               id uuid, tenant uuid, kind text, severity text, subject text, user_key text, threshold bigint,
+               episode text, numbers jsonb)
+        ON CONFLICT (tenant_id, kind, subject, threshold, episode) DO UPDATE
+           SET resolved_at = NULL WHERE a.resolved_at IS NOT NULL
+        RETURNING id, tenant_id, kind, severity, xmax = 0 AS is_new
+    ), told AS (
+        INSERT INTO alerts_delivery (id, tenant_id, channel_id, alert_id, message_id, state, attempts, next_attempt_at,
+                                     last_error, created_at)
+        SELECT ledger_uuid7(clock_timestamp()), n.tenant_id, c.id, n.id, ledger_uuid7(clock_timestamp()), 'PENDING', 0,
+               %(at)s, '', %(at)s
+          FROM noticed n
+          JOIN alerts_channel c ON c.tenant_id IS NOT DISTINCT FROM n.tenant_id AND c.is_active
+                               AND n.severity = ANY(c.severities)
+                               AND (c.kinds = '{}' OR n.kind = ANY(c.kinds))
+         WHERE n.is_new
+    )
+    SELECT id FROM noticed WHERE is_new
+"""
+
+
+def notice(noticed: Sequence[Noticed], at: datetime) -> list[UUID]:
+    """Writes down what was noticed at `at`, with a message to each channel that is told; the ids of what is new."""
+    if not noticed:
+        return []
+    # In one order, so that two who notice the same at once wait for each other and never in a circle.
+    rows = [asdict(each) | {"id": uuid7()} for each in sorted(noticed, key=lambda each: each.key)]
+    parameters = {"noticed": orjson.dumps(rows).decode(), "at": at}
+    return [id_ for (id_,) in database.repeatable(lambda: database.rows(_NOTICE, parameters))]
