@@ -109,49 +109,21 @@ PAGE_END = """
 
 def _added(level: Level) -> str:
     """Adds the page's rows to a level."""
+    keys = ("tenant_id", "slot", *level.keys)
     sums = [f"sum({name})::bigint" for name in OF_A_BOOKING]
-    return f"""
-        {_into(level)}
-        SELECT tenant_id, {level.slot} AS slot, {", ".join(level.keys)}, {", ".join(sums)},
-               CASE sum(latencies) WHEN 0 THEN '{{}}' WHEN 1 THEN array_fill(0, ARRAY[max(bucket) - 1]) || 1
-                    ELSE rollup_histogram(array_agg(bucket) FILTER (WHERE bucket IS NOT NULL)) END
-          FROM page GROUP BY {", ".join(str(place + 1) for place in range(2 + len(level.keys)))}
-        {_adding_up(level)}
-    """  # noqa: S608 - constants
-
-
-def _into(level: Level) -> str:
-    columns = ("tenant_id", "slot", *level.keys, *OF_A_BOOKING, "latency_histogram")
-    return f"INSERT INTO {level.table} AS t ({', '.join(columns)})"
-
-
-def _adding_up(level: Level) -> str:
     added = [
         f"{name} = COALESCE(t.{name} + EXCLUDED.{name}, t.{name}, EXCLUDED.{name})" if name == "cost"
         else f"{name} = t.{name} + EXCLUDED.{name}"
         for name in OF_A_BOOKING
     ]  # fmt: skip
     return f"""
-        ON CONFLICT (tenant_id, slot, {", ".join(level.keys)}) DO UPDATE
+        INSERT INTO {level.table} AS t ({", ".join(keys)}, {", ".join(OF_A_BOOKING)}, latency_histogram)
+        SELECT tenant_id, {level.slot} AS slot, {", ".join(level.keys)}, {", ".join(sums)},
+               CASE sum(latencies) WHEN 0 THEN '{{}}' WHEN 1 THEN array_fill(0, ARRAY[max(bucket) - 1]) || 1
+                    ELSE rollup_histogram(array_agg(bucket) FILTER (WHERE bucket IS NOT NULL)) END
+          FROM page GROUP BY {", ".join(str(place + 1) for place in range(len(keys)))}
+        ON CONFLICT ({", ".join(keys)}) DO UPDATE
            SET {", ".join(added)}, latency_histogram = rollup_added(t.latency_histogram, EXCLUDED.latency_histogram)
-    """  # noqa: S608 - constants
-
-
-def renaming(level: Level) -> str:
-    """Gives the rows of a user in a level to another name, at most so many; answers how many."""
-    keys = ", ".join("%(to)s" if key == "user_key" else key for key in level.keys)
-    return f"""
-        WITH theirs AS (
-            DELETE FROM {level.table} WHERE ctid = ANY(ARRAY(
-                SELECT ctid FROM {level.table} WHERE tenant_id = %(tenant)s AND user_key = %(user)s LIMIT %(most)s))
-            RETURNING *
-        ),
-        given AS (
-            {_into(level)}
-            SELECT tenant_id, slot, {keys}, {", ".join(OF_A_BOOKING)}, latency_histogram FROM theirs
-            {_adding_up(level)}
-        )
-        SELECT count(*) FROM theirs
     """  # noqa: S608 - constants
 
 
@@ -179,6 +151,19 @@ ADD_AGAIN = _adding(_AGAIN)
 REMOVE = """
     DELETE FROM {table} WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM {table} WHERE slot >= %(rebuild_from)s AND slot < %(rebuild_until)s LIMIT %(most)s))
+"""
+
+# --- after a restore ----------------------------------------------------------
+
+LATEST = "SELECT transaction_id::text::bigint FROM usage_usagelog ORDER BY transaction_id DESC, id DESC LIMIT 1"
+# Each takes an id and leaves nothing else behind.
+TAKE_TRANSACTIONS = """
+    DO $$ BEGIN
+        FOR n IN 1 .. 20000 LOOP
+            PERFORM pg_current_xact_id();
+            COMMIT;
+        END LOOP;
+    END $$
 """
 
 # --- refusals -----------------------------------------------------------------
@@ -214,18 +199,14 @@ FORGET_DENIALS = """
      WHERE minute >= %(since)s AND minute < %(until)s AND (rolled > 0 OR is_rolled)
 """
 REMOVE_DENIALS = "DELETE FROM usage_denialrollup WHERE slot >= %(since)s AND slot < %(until)s"
-RENAME_DENIALS = """
-    WITH theirs AS (
-        DELETE FROM usage_denialrollup WHERE ctid = ANY(ARRAY(
-            SELECT ctid FROM usage_denialrollup WHERE tenant_id = %(tenant)s AND user_key = %(user)s LIMIT %(most)s))
-        RETURNING *
-    ),
-    given AS (
-        INSERT INTO usage_denialrollup AS t (tenant_id, slot, code, feature_id, task_id, user_key, count)
-        SELECT tenant_id, slot, code, feature_id, task_id, %(to)s, count FROM theirs
-        ON CONFLICT (tenant_id, slot, code, feature_id, task_id, user_key) DO UPDATE
-           SET count = t.count + EXCLUDED.count
-    )
-    SELECT count(*) FROM theirs
+
+# --- how it stands ------------------------------------------------------------
+
+# Counting stops where it does not matter any more.
+LACKING = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM usage_usagelog WHERE (transaction_id, id) > (%(transaction_id)s::text::xid8, %(log_id)s)
+         LIMIT 100000
+    ) AS lacking
 """
-RENAMES = (renaming(BY_USER), renaming(BY_DAY), RENAME_DENIALS)
+LACKING_DENIALS = "SELECT count(*) FROM (SELECT 1 FROM usage_denial WHERE NOT is_rolled LIMIT 100000) AS lacking"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +27,9 @@ PAGE = 10_000
 """Rows of the log in one transaction."""
 
 _DENIALS_TOGETHER = 5_000
-_RENAMED_TOGETHER = 5_000
 _LEAST = UUID(int=0)
 _SLOT, _DAY = timedelta(minutes=15), timedelta(days=1)
+_FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 # An event may be booked five minutes before it occurs.
 _EARLIEST = timedelta(minutes=6)
 
@@ -39,7 +39,7 @@ class LogIsGone(LookupError):
 
 
 class RestoredElsewhere(RuntimeError):
-    """The roll-ups know transactions that this database cluster has yet to come to: see `catch_up`."""
+    """The roll-ups know transactions that this database cluster has yet to come to: see `take_over`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,13 @@ def as_of() -> datetime | None:
     return state().as_of
 
 
+def lacking() -> tuple[int, int]:
+    """How many rows of the log and how many rows of refusals are not rolled up yet; 100,000 stands for more."""
+    found = state()
+    about = {"transaction_id": found.transaction_id, "log_id": found.log_id}
+    return database.rows(sql.LACKING, about)[0][0], database.rows(sql.LACKING_DENIALS)[0][0]
+
+
 def fill(*, for_seconds: float = 30.0, page: int = PAGE) -> int:
     """Add what the log has and the roll-ups lack, and the refusals; how many rows of the log that were.
 
@@ -125,13 +132,15 @@ def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = la
     """Compute the roll-ups of the days of UTC that touch [since, until) anew; `tell` hears the share that is done.
 
     In short transactions beside the traffic. Until it is done, readers find that time in the log. A rebuild that was
-    stopped is finished first. Raises LogIsGone, with nothing changed.
+    stopped is finished first. Raises LogIsGone or RestoredElsewhere, with nothing changed.
     """
     mine = _whole_days(since, until)
     archived = LogArchive.objects.end()
     # What occurred in a day's first minutes may have been booked in the month before.
     if archived is not None and mine[0].date() <= archived:
         raise LogIsGone(f"The log before {archived} is archived: only days after {archived} can be computed anew.")
+    if not state().is_of_this_cluster:
+        raise RestoredElsewhere
     is_begun, reached = False, 0.0
     while True:
         with _locked() as found:
@@ -148,21 +157,22 @@ def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = la
     _rebuild_denials(*mine)
 
 
-def rename_user(tenant: UUID, user: str, to: str) -> int:
-    """Give a user's roll-ups to another name; how many rows that were.
+def take_over(tell: Callable[[float], None] = lambda share: None) -> None:
+    """Make a ledger that was restored from a dump of another cluster one of this one: for RestoredElsewhere.
 
-    For an erasure, once the log and the refusals say the new name: a page that is added meanwhile has either read
-    the old one, and is renamed here, or the new.
+    Transaction ids are taken until those of the dump are passed, and all is computed anew; until then readers find
+    everything in the log. `tell` hears the share of the ids that is behind.
     """
-    renamed = 0
-    for query in sql.RENAMES:
-        touched = _RENAMED_TOGETHER
-        while touched == _RENAMED_TOGETHER:
-            with _locked():
-                about = {"tenant": tenant, "user": user, "to": to, "most": _RENAMED_TOGETHER}
-                touched = database.rows(query, about)[0][0]
-            renamed += touched
-    return renamed
+    archived = LogArchive.objects.end()
+    first = datetime(1971, 1, 1, tzinfo=UTC) if archived is None else _midnight(archived) + _DAY
+    with _locked() as found:
+        assert found is not None  # noqa: S101 - it waits for its turn
+        _move_rebuild(rebuild_from=first, rebuild_until=_FOR_EVER)
+    begun, last = found.settled, max([found.transaction_id, *(row[0] for row in database.rows(sql.LATEST))])
+    while (settled := state().settled) <= last:
+        tell((settled - begun) / (last - begun + 1))
+        _run(sql.TAKE_TRANSACTIONS)
+    rebuild(first, _FOR_EVER)
 
 
 # --- filling ------------------------------------------------------------------
@@ -211,10 +221,12 @@ def _add_denials() -> int:
 
 
 def _whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
-    first, last = since.astimezone(UTC), until.astimezone(UTC)
-    start = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    end = last.replace(hour=0, minute=0, second=0, microsecond=0)
-    return start, end if end == last else end + _DAY
+    start, end = _midnight(since.astimezone(UTC)), _midnight(until.astimezone(UTC))
+    return start, end if end == until else end + _DAY
+
+
+def _midnight(at: date) -> datetime:
+    return datetime(at.year, at.month, at.day, tzinfo=UTC)
 
 
 def _rebuild_slice(found: State) -> float:
@@ -252,7 +264,8 @@ def _move_rebuild(**to: Any) -> None:  # noqa: ANN401 - the columns of the state
 
 def _rebuild_denials(since: datetime, until: datetime) -> None:
     """Forgets what was rolled up of refusals, slot by slot, and adds it again; but what may be pruned is left alone."""
-    kept = state().at - pruning.DENIALS_KEPT
+    now = state().at
+    kept, until = now - pruning.DENIALS_KEPT, min(until, now + _DAY)
     at = since if since >= kept else since + ((kept - since) // _SLOT + 1) * _SLOT
     while at < until:
         for (slot,) in database.rows(sql.SLOTS_OF_DENIALS, {"since": at, "until": min(until, at + _DAY)}):

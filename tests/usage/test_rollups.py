@@ -8,22 +8,19 @@ from functools import partial
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import Model, Sum
 from django.utils import timezone
 
 from tests.parallel import at_once
-from tests.usage import blocked, rolled
+from tests.usage import blocked
 from tests.usage.crew import crew
 from tests.usage.ledger_world import Books, charge, end, totals
 from tests.usage.rolled import Traffic, assert_equal_to_the_log, fill
 from usage import rollups
 from usage.models import (
-    DayRollup,
     Denial,
     DenialRollup,
     LogArchive,
     LogStatus,
-    TenantRollup,
     UsageLog,
     UsageRollup,
 )
@@ -36,7 +33,6 @@ SAID = end(said=totals(10, 5))
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usage.rollups.PAGE", 9)
     monkeypatch.setattr("usage.rollups._DENIALS_TOGETHER", 3)
-    monkeypatch.setattr("usage.rollups._RENAMED_TOGETHER", 4)
 
 
 def bookings() -> int:
@@ -258,40 +254,30 @@ def test_refusals_stay_in_the_roll_ups_when_they_are_pruned(committed: None, boo
     assert list(DenialRollup.objects.order_by("slot").values_list("count", flat=True)) == counts
 
 
-# --- an erasure ---------------------------------------------------------------
-
-
-def test_a_user_who_is_renamed_keeps_their_usage(committed: None, books: Books, small_pages: None) -> None:
-    """Also where the new name has some of its own."""
-    Traffic(books, 1).go_on(120)
-    rollups.fill()
-    before = {model: usage_of(model) for model in (UsageRollup, DayRollup, DenialRollup)}
-    together = rolled.stored(TenantRollup, rolled.KEYS[:1])
-    assert rollups.rename_user(books.tenant, "u-1", "u-2") > 0
-    for model, had in before.items():
-        assert usage_of(model) == {None: had[None], "u-2": had["u-1"] + had["u-2"]}
-    assert rolled.stored(TenantRollup, rolled.KEYS[:1]) == together
-
-
-def usage_of(model: type[Model]) -> dict[str | None, int]:
-    number = "count" if model is DenialRollup else "units"
-    return dict(model._default_manager.order_by().values_list("user_key").annotate(Sum(number)))
-
-
 # --- a dump of another cluster ------------------------------------------------
 
 
-def test_roll_ups_that_are_ahead_of_their_cluster_are_not_added_to(committed: None, books: Books) -> None:
+def test_roll_ups_that_are_ahead_of_their_cluster_are_taken_over_and_not_added_to_before(
+    committed: None, books: Books
+) -> None:
     """A dump was restored where fewer transactions have been: what is booked now would be taken for known."""
     Traffic(books, 1).go_on(20)
     rollups.fill()
     with connection.cursor() as cursor:
-        ahead = str(rollups.state().following + 10**6)
+        ahead = str(rollups.state().following + 50_000)
         cursor.execute("UPDATE usage_rollupstate SET transaction_id = %s::xid8", [ahead])
     Traffic(books, 2).go_on(20)
     with pytest.raises(rollups.RestoredElsewhere):
         rollups.fill()
+    with pytest.raises(rollups.RestoredElsewhere):
+        rollups.rebuild(books.at, books.at)
     assert not rollups.state().is_of_this_cluster
+    told: list[float] = []
+    rollups.take_over(told.append)
+    assert told == sorted(told)
+    assert 0 <= told[0] < 1
+    rollups.fill()
+    assert_equal_to_the_log()
 
 
 def test_nothing_is_known_before_the_first_filling(committed: None) -> None:
