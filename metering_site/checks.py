@@ -21,6 +21,12 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None = None, **_: obj
     if not _has_secret_key():
         hint = 'Set it to 50 random characters: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         found.append(Error("SECRET_KEY is not set.", hint=hint, id="metering_site.E002"))
+    if not settings.ENCRYPTION_KEYS and "ENCRYPTION_KEYS" not in settings.UNREADABLE:
+        hint = (
+            "Set it to 32 random bytes, and keep them: "
+            'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+        )
+        found.append(Error("ENCRYPTION_KEYS is not set.", hint=hint, id="metering_site.E006"))
     if not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
         hint = "Set REDIS_URL to redis://host:6379/0, rediss://... or unix:///path/to/socket."
         found.append(Error("REDIS_URL is not the URL of a Redis or Valkey.", hint=hint, id="metering_site.E004"))

@@ -4,12 +4,14 @@ A checkout adds two files to it: `.env`, written by its user, and `.data/stack.e
 What cannot be read is told by `manage.py check` (metering_site/checks.py), not by a traceback from here.
 """
 
+import base64
 import os
 import warnings
 from collections.abc import Callable
 from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
@@ -219,6 +221,34 @@ def _retention(text: str) -> int:
 LOG_RETENTION_MONTHS = _read("LOG_RETENTION_MONTHS", _retention, 13)
 ARCHIVE_DIR = _read("ARCHIVE_DIR", Path, folders.DEFAULT_DATA / "archive")
 
+# --- Alerts -------------------------------------------------------------------
+_KEY_BYTES = 32
+
+
+def _encryption_keys(text: str) -> list[str]:
+    keys = _words(text)
+    for number, key in enumerate(keys, 1):
+        try:
+            is_key = len(base64.urlsafe_b64decode(key)) == _KEY_BYTES
+        except ValueError:
+            is_key = False
+        if not is_key:  # without the key's own text
+            raise ValueError(f"number {number} is not {_KEY_BYTES} bytes in URL-safe base64")
+    return keys
+
+
+def _site_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{text!r} is not the address of a site, such as https://metering.example.com")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+# The newest first: it encrypts, and all of them decrypt. There is no default, and nothing is kept in the clear without.
+ENCRYPTION_KEYS: list[str] = _read("ENCRYPTION_KEYS", _encryption_keys, [])
+# Tenants name the targets of webhooks: nothing inside the own network may be one, unless this says so.
+ALERTS_ALLOW_PRIVATE_TARGETS = _read("ALERTS_ALLOW_PRIVATE_TARGETS", _yes_or_no, False)
+
 # --- API ----------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.CallerAuthentication"],
@@ -358,6 +388,9 @@ CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS: list[str] = _read("CSRF_TRUSTED_ORIGINS", _words, [])
 X_FRAME_OPTIONS = "DENY"
+
+# Where the links of mails and messages lead, which are written without a request.
+SITE_URL = _read("SITE_URL", _site_url, f"{'https' if HTTPS else 'http'}://{(ALLOWED_HOSTS or ['localhost'])[0]}")
 
 # --- Logs ---------------------------------------------------------------------
 LOG_LEVEL = _read("LOG_LEVEL", str.upper, "INFO")

@@ -7,7 +7,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from alerts.models.alert import AlertKind, QuotaAlert, Severity
+from alerts.fields import SealedField
+from alerts.models.alert import AlertKind, Severity
 from tenants.ids import uuid7
 from tenants.models import Tenant, one_of
 
@@ -43,13 +44,6 @@ class ChannelQuerySet(models.QuerySet["Channel"]):
         """Those of super admins."""
         return self.filter(tenant=None)
 
-    def told_of(self, alert: QuotaAlert) -> Self:
-        """Those that an alert goes to."""
-        return self.filter(
-            Q(kinds=[]) | Q(kinds__contains=[alert.kind]), tenant=alert.tenant_id, is_active=True,
-            severities__contains=[alert.severity],
-        )  # fmt: skip
-
 
 class Channel(models.Model):
     """A way to somebody who wants to be told: an address, and of what."""
@@ -65,7 +59,7 @@ class Channel(models.Model):
         max_length=2000, blank=True, help_text="An e-mail address, or the https:// address of a webhook."
     )
     secrets = ArrayField(
-        models.TextField(), default=list, blank=True, editable=False,
+        SealedField(), default=list, blank=True, editable=False,
         help_text="What signs a webhook, encrypted, the newest first; the others still verify while they are changed.",
     )  # fmt: skip
     severities = ArrayField(

@@ -1,5 +1,6 @@
 """Both servers of one data folder, or the ones that the environment names."""
 
+import base64
 import fcntl
 import os
 import secrets
@@ -49,6 +50,7 @@ class Servers:
         """For a program that uses them: the caller's variables over what one machine needs, both URLs."""
         return {
             "SECRET_KEY": secrets.token_urlsafe(48),
+            "ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "DEBUG": "false",
             "HTTPS": "false",
             **{name: value for name, value in self.environ.items() if value},

@@ -26,7 +26,7 @@ def run(data_dir: Path) -> int:
     with claimed(data_dir):
         address = web.Address.of(os.environ)
         address.wait_until_free()
-        servers = Servers(data_dir=data_dir, environ=_environment(data_dir))
+        servers = Servers(data_dir=data_dir, environ={"SITE_URL": address.url} | _environment(data_dir))
         variables = servers.variables()
         programs = _programs(data_dir, variables, address)
         supervisor = Supervisor(servers=servers.embedded, programs=programs, say=_say)
@@ -59,15 +59,15 @@ def run(data_dir: Path) -> int:
 
 
 def _environment(data_dir: Path) -> dict[str, str]:
-    """The caller's; the secret key is the last start's, so that nobody is logged out by a restart."""
+    """The caller's; the secrets are the last start's, so that nobody is logged out and nothing is lost by a restart."""
     kept = prepare.read_env_file(data_dir / "stack.env")
-    secret = {name: value for name, value in kept.items() if name == "SECRET_KEY"}
-    return {"PYTHONUNBUFFERED": "1", **secret, **os.environ}
+    secrets = {name: value for name, value in kept.items() if name in {"SECRET_KEY", "ENCRYPTION_KEYS"}}
+    return {"PYTHONUNBUFFERED": "1", **secrets, **os.environ}
 
 
 def _write_private(path: Path, variables: Mapping[str, str]) -> None:
     """So that `manage.py` in a checkout finds the stack without a variable set by hand."""
-    names = ("SECRET_KEY", "DEBUG", "HTTPS", "DATABASE_URL", "REDIS_URL")
+    names = ("SECRET_KEY", "ENCRYPTION_KEYS", "SITE_URL", "DEBUG", "HTTPS", "DATABASE_URL", "REDIS_URL")
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text("".join(f"{name}={shlex.quote(variables[name])}\n" for name in names))

@@ -8,6 +8,7 @@ from metering_site.embedded import folders
 
 USABLE = {
     "SECRET_KEY": "k" * 30 + "0123456789-abcdefghijklmnop",
+    "ENCRYPTION_KEYS": f"{'k' * 43}=,{'j' * 43}=",
     "DEBUG": "false",
     "HTTPS": "true",
     "ALLOWED_HOSTS": "metering.example.com",
@@ -42,21 +43,28 @@ def test_every_wrong_variable_is_named_with_a_hint_and_no_password_is_repeated()
         LOG_LEVEL="loud",
         EMAIL_URL="http://metering:hidden@mail.example.com",
         DEFAULT_FROM_EMAIL="the operator",
+        ENCRYPTION_KEYS="hidden,",
+        SITE_URL="metering.example.com",
+        ALERTS_ALLOW_PRIVATE_TARGETS="maybe",
     )
     assert done.returncode != 0
-    for name in ("DATABASE_URL", "DEBUG", "HSTS_SECONDS", "EMAIL_URL", "DEFAULT_FROM_EMAIL"):
+    for name in (
+        *("DATABASE_URL", "DEBUG", "HSTS_SECONDS", "EMAIL_URL", "DEFAULT_FROM_EMAIL"),
+        *("ENCRYPTION_KEYS", "SITE_URL", "ALERTS_ALLOW_PRIVATE_TARGETS"),
+    ):
         assert f"(metering_site.E001) {name} cannot be read" in done.stderr
     assert "(metering_site.E004) REDIS_URL" in done.stderr
     assert "(metering_site.E005) LOG_LEVEL" in done.stderr
-    assert done.stderr.count("HINT") == 7
+    assert done.stderr.count("HINT") == 10
     assert "hidden" not in done.stdout + done.stderr
 
 
-def test_a_missing_secret_key_and_another_database_are_errors_outside_a_deployment_too() -> None:
+def test_a_missing_key_and_another_database_are_errors_outside_a_deployment_too() -> None:
     """Defect 27: secrets with defaults in code."""
-    done = check(SECRET_KEY="", DATABASE_URL="sqlite:////nowhere/db.sqlite3")
+    done = check(SECRET_KEY="", ENCRYPTION_KEYS="", DATABASE_URL="sqlite:////nowhere/db.sqlite3")
     assert done.returncode != 0
     assert "metering_site.E002" in done.stderr
+    assert "metering_site.E006" in done.stderr
     assert "metering_site.E001" in done.stderr
     assert "it is not the URL of a PostgreSQL database" in done.stderr
 
