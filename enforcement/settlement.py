@@ -10,6 +10,7 @@ import msgspec
 
 from enforcement import errors
 from enforcement.asks import tenant_of
+from enforcement.bookings import Bookings
 from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
 from enforcement.wire import CommitBody, EventBody
@@ -167,10 +168,15 @@ def settled(answer: Answer) -> dict[str, Any]:
     return answer.body | {"reservation_id": answer.id}
 
 
-def committed(answer: Answer) -> dict[str, Any]:
-    """The body of a commit answer; its quotas carry the limits in force when it was first given."""
+def committed(answer: Answer, booked: Bookings) -> dict[str, Any]:
+    """The body of a commit answer; its quotas carry the limits in force when it was first given.
+
+    What it booked is added to `booked`.
+    """
     body = settled(answer)
-    states = _states(body, _limits_shown(answer, body))
+    limits = _limits_shown(answer, body)
+    booked.add(answer, body, limits)
+    states = _states(body, limits)
     return {
         "reservation_id": body["reservation_id"],
         "status": body["status"],
@@ -185,9 +191,10 @@ def committed(answer: Answer) -> dict[str, Any]:
     }
 
 
-def reported(answer: Answer) -> dict[str, Any]:
-    """The body of a report answer: what is left of the hold on each meter."""
+def reported(answer: Answer, booked: Bookings) -> dict[str, Any]:
+    """The body of a report answer: what is left of the hold on each meter. What it booked is added to `booked`."""
     body = settled(answer)
+    booked.add(answer, body, _limits_now(answer, body))
     states = _states(body, body["limits"])
     return {
         "reservation_id": body["reservation_id"],
@@ -214,16 +221,22 @@ def _states(body: Mapping[str, Any], limits: Sequence[Sequence[Any]]) -> tuple[M
 def _limits_shown(answer: Answer, body: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
     """The limits in force at the first answer. Where they have moved since the grant they are kept for a replay."""
     granted: Sequence[Sequence[Any]] = body["limits"]
-    if answer.outcome != Outcome.BOOKED or answer.tenant is None or answer.id is None:
+    shown = _limits_now(answer, body)
+    if answer.tenant and answer.id and [limit for _, limit, *_ in shown] != [limit for _, limit, *_ in granted]:
+        ledger.keep_limits(answer.tenant, answer.id, shown)
+    return shown
+
+
+def _limits_now(answer: Answer, body: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """The limits in force when it was booked; of a replay those that are kept."""
+    granted: Sequence[Sequence[Any]] = body["limits"]
+    if answer.outcome != Outcome.BOOKED or answer.tenant is None:
         return granted
     now = limits_now(answer.tenant, body["task"], body["user"], answer.at)
-    shown = [
+    return [
         now.get(tuple(scope[:5]), (gate, None, False, None))
         for scope, (gate, *_) in zip(body["charges"], granted, strict=True)
     ]
-    if [limit for _, limit, *_ in shown] != [limit for _, limit, *_ in granted]:
-        ledger.keep_limits(answer.tenant, answer.id, shown)
-    return shown
 
 
 def limits_now(

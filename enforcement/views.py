@@ -1,7 +1,7 @@
 """The endpoints of a reservation's life. Parse, call one function, answer."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from enforcement import asks, errors, explanation, gatekeeper, settlement
 from enforcement.base import KIB, LedgerView, key_of, request_id
+from enforcement.bookings import Bookings
 from enforcement.decisions import Ask, Decision, instant
 from enforcement.explanation import Tale
 from enforcement.headers import quota_headers
@@ -111,7 +112,7 @@ class CommitView(LedgerView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
         answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, None))
-        return _settled(request, answer, settlement.committed(answer))
+        return _booked(request, answer, settlement.committed)
 
 
 class ReportView(LedgerView):
@@ -120,7 +121,7 @@ class ReportView(LedgerView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
         answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, Ending.REPORT))
-        return _settled(request, answer, settlement.reported(answer))
+        return _booked(request, answer, settlement.reported)
 
 
 class ReleaseView(LedgerView):
@@ -171,6 +172,13 @@ def _commit(caller: Caller, reservation: UUID, body: CommitBody, kind: Ending | 
         body, settlement.totals_of(body), entitlements.catalogue(), settlement.started_at(reservation), kind=kind
     )
     return _end(caller, reservation, end, body.tenant, is_priced=True)
+
+
+def _booked(request: Request, answer: Answer, read: Callable[[Answer, Bookings], dict[str, Any]]) -> HttpResponse:
+    booked = Bookings()
+    body = read(answer, booked)
+    booked.tell()
+    return _settled(request, answer, body)
 
 
 def _settled(request: Request, answer: Answer, body: dict[str, Any]) -> HttpResponse:
@@ -233,10 +241,12 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
     if not groups:
         asks.confirm_caller(caller)
     for tenant, group in groups.items():
+        booked = Bookings()
         answers = ledger.end_batch(tenant, basis, [(each, end) for _, each, end in group], user=caller.user_key)
         for (place, _, _), answer in zip(group, answers, strict=True):
             try:
-                results.append((place, settlement.committed(answer)))
+                results.append((place, settlement.committed(answer, booked)))
             except (errors.Unknown, errors.KeyConflict, errors.Ended) as error:
                 results.append((place, error))
+        booked.tell()  # a later tenant's may be decided again, and these are replays then
     return results

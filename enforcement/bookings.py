@@ -1,0 +1,64 @@
+"""What a request booked, for alerts to look at once all of it is."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from alerts import evaluation
+from alerts.evaluation import Move
+from alerts.quotas import Quota
+from plans.charges import Measure, PeriodKind
+from usage.entries import Answer, Outcome, Reading, readings_of
+
+Limits = Sequence[Sequence[Any]]
+
+
+@dataclass(slots=True)
+class _Booked:
+    """One meter: its scope and limit, how much was booked, and what it then read."""
+
+    scope: Sequence[Any]
+    limit: int | None
+    amount: int
+    reading: Reading
+
+
+@dataclass(slots=True)
+class Bookings:
+    """The meters that a request moved, summed: those of a batch are booked together, before any of them is read."""
+
+    _found: defaultdict[UUID, dict[tuple[Any, ...], _Booked]] = field(default_factory=lambda: defaultdict(dict))
+    _at: datetime | None = None
+
+    def add(self, answer: Answer, body: Mapping[str, Any], limits: Limits) -> None:
+        """What an answer of the ledger booked; a replay booked nothing. `limits` as those of a decision."""
+        if answer.outcome != Outcome.BOOKED or answer.tenant is None:
+            return
+        self._at = answer.at
+        found = self._found[answer.tenant]
+        readings = readings_of(body["readings"])
+        for scope, (_, limit, *_), amount, reading in zip(
+            body["charges"], limits, body["amounts"], readings, strict=True
+        ):
+            if amount:
+                before = found.get(key := tuple(scope[:6]))
+                found[key] = _Booked(scope, limit, amount + (before.amount if before else 0), reading)
+
+    def tell(self) -> None:
+        """Have alerts look at them. It fails nobody's request, and makes no query where no threshold was reached."""
+        for tenant, found in self._found.items():
+            if found and self._at is not None:
+                evaluation.crossed(tenant, [_move(each) for each in found.values()], self._at)
+
+
+def _move(booked: _Booked) -> Move:
+    user, feature, task, measure, period, start, end, unit = booked.scope
+    quota = Quota(
+        user=user, feature=feature, task=task, measure=Measure(measure), period=PeriodKind(period), unit=unit,
+        starts_at=datetime.fromisoformat(start), ends_at=datetime.fromisoformat(end) if end else None,
+        limit=booked.limit, reading=booked.reading,
+    )  # fmt: skip
+    return Move(quota, booked.amount)

@@ -1,0 +1,203 @@
+"""Crossings on the way of a booking: told once, however many book at once, and no query where there is none."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from alerts.models import AlertKind, AlertPolicy, Channel, ChannelKind, Delivery, DeliveryState, QuotaAlert, Severity
+from plans.models import PolicyRule
+from tests.cast import Company
+from tests.enforcement.api import Api, body_of
+from tests.enforcement.rules import limit
+from tests.parallel import at_once
+
+TASK, FEATURE = "PATENT_OPEN", "PRIOR_ART_SEARCH"
+USED = {"status": "success"}
+
+
+def quota(company: Company, calls: int) -> None:
+    """So many calls a day, and as many at once as it takes."""
+    limit(company.tenant, "DAILY_QUOTA", calls, feature_id=FEATURE)
+    limit(company.tenant, "CONCURRENCY_LIMIT", 1_000)
+
+
+def hold(api: Api, **fields: Any) -> str:
+    answer = api.enforce("ACME", TASK, **fields)
+    assert answer["allowed"], answer
+    reservation: str = answer["reservation_id"]
+    return reservation
+
+
+def status_of_commit(api: Api, reservation: str) -> int:
+    status: int = api.commit(reservation, **USED).status_code
+    return status
+
+
+def told(company: Company, **fields: Any) -> list[int]:
+    """The thresholds of the day's quota that were told, in the order in which they were."""
+    rows = QuotaAlert.objects.for_tenant(company.tenant).filter(subject__contains=f"{FEATURE};task=;period=DAY")
+    return list(rows.filter(**fields).order_by("id").values_list("threshold", flat=True))
+
+
+def channel(company: Company, **fields: Any) -> Channel:
+    return Channel.objects.create(
+        **{"tenant": company.tenant, "name": "us", "kind": ChannelKind.EMAIL, "address": "us@acme.example"} | fields
+    )
+
+
+@pytest.mark.usefixtures("committed")
+def test_64_commits_at_once_across_every_threshold_tell_each_once_and_in_order(acme: Company, api: Api) -> None:
+    """Defects 30 and 46: found and then created by two at once, an alert came twice."""
+    quota(acme, 64)
+    mail = channel(acme)
+    reservations = [hold(api) for _ in range(64)]
+
+    done = at_once(*[partial(status_of_commit, api, each) for each in reservations])
+    assert done == [200] * 64
+    assert sorted(told(acme)) == [50, 80, 95, 100]
+    used = {
+        alert.threshold: alert.numbers["used"]
+        for alert in QuotaAlert.objects.filter(kind=AlertKind.THRESHOLD, subject__contains="period=DAY;measure=UNITS")
+    }
+    assert used == {50: 32, 80: 52, 95: 61, 100: 64}
+    deliveries = Delivery.objects.filter(channel=mail, alert__subject__contains="period=DAY;measure=UNITS")
+    assert deliveries.count() == 4
+    assert len(set(deliveries.values_list("message_id", flat=True))) == 4
+
+
+def test_a_commit_without_a_crossing_makes_no_query_and_one_with_it_a_single_one(acme: Company, api: Api) -> None:
+    """Defect 31: what most calls cost stays as it was."""
+    quota(acme, 10)
+    counts = []
+    for _ in range(5):
+        reservation = hold(api)
+        with CaptureQueriesContext(connection) as captured:
+            assert api.commit(reservation, **USED).status_code == 200
+        counts.append(len(captured))
+    assert counts[1:] == [1, 1, 1, 2]
+    assert told(acme) == [50]
+
+
+def test_a_commit_sent_again_tells_nothing_again(acme: Company, api: Api) -> None:
+    quota(acme, 2)
+    reservation = hold(api)
+    for _ in range(3):
+        assert api.commit(reservation, **USED).status_code == 200
+    assert told(acme) == [50]
+
+
+def test_a_batch_of_commits_across_thresholds_tells_each_once(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    items = [{"reservation_id": hold(api), **USED} for _ in range(9)]
+    assert api.post("/reservations/commit-batch", {"items": items + items[:2]}).status_code == 200
+    assert told(acme) == [50, 80]
+
+
+def test_a_report_across_a_threshold_tells_it_before_the_commit(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    reservation = hold(api, api_calls=6)
+    body = {"status": "success", "usage": {"api_calls": 5}}
+    assert api.post(f"/reservations/{reservation}/report", body).status_code == 200
+    assert told(acme) == [50]
+    assert api.commit(reservation, status="success", usage={"api_calls": 6}).status_code == 200
+    assert told(acme) == [50]
+
+
+def test_a_release_tells_nothing(acme: Company, api: Api) -> None:
+    quota(acme, 1)
+    assert api.post(f"/reservations/{hold(api)}/release").status_code == 200
+    assert told(acme) == []
+
+
+def test_what_passes_a_limit_is_told_too(acme: Company, api: Api) -> None:
+    """A fact is never refused: usage beyond the limit reaches its thresholds all the same."""
+    quota(acme, 10)
+    reservation = hold(api)
+    assert api.commit(reservation, status="success", usage={"api_calls": 30}).status_code == 200
+    assert told(acme) == [50, 80, 100]
+
+
+def test_the_limit_in_force_counts_and_not_the_one_of_the_grant(acme: Company, api: Api) -> None:
+    quota(acme, 2)
+    reservation = hold(api)
+    PolicyRule.objects.filter(tenant=acme.tenant, key="DAILY_QUOTA", feature=FEATURE).update(value=100)
+    assert api.commit(reservation, **USED).status_code == 200
+    assert told(acme) == []
+
+
+def test_an_amount_is_told_without_a_limit(acme: Company, api: Api) -> None:
+    """Defect 46: absolute thresholds were never told."""
+    AlertPolicy.objects.create(tenant=acme.tenant, measure="UNITS", period="DAY", feature_id=FEATURE, amounts=[2, 3])
+    for _ in range(3):
+        assert api.commit(hold(api), **USED).status_code == 200
+    rows = QuotaAlert.objects.for_tenant(acme.tenant).filter(kind=AlertKind.AMOUNT)
+    assert sorted(rows.values_list("threshold", flat=True)) == [2, 3]
+    assert set(rows.values_list("severity", flat=True)) == {Severity.INFO}
+
+
+def test_a_changed_policy_counts_from_the_next_commit_on(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    assert api.commit(hold(api), **USED).status_code == 200
+    AlertPolicy.objects.create(tenant=acme.tenant, percents=[20])
+    assert api.commit(hold(api), **USED).status_code == 200
+    assert told(acme) == [20]
+    AlertPolicy.objects.filter(tenant=acme.tenant).update(percents=[30, 50])
+    assert api.commit(hold(api), **USED).status_code == 200
+    assert told(acme) == [20, 30]
+
+
+def test_the_quota_of_a_user_is_told_with_whose_it_is(acme: Company, api: Api) -> None:
+    limit(acme.tenant, "USER_DAILY_QUOTA", 2, feature_id=FEATURE, user_key="u-17")
+    assert api.commit(hold(api, user="u-17"), **USED).status_code == 200
+    assert api.commit(hold(api, user="u-18"), **USED).status_code == 200
+    (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
+    assert (alert.threshold, alert.user_key) == (50, "u-17")
+    assert alert.subject == f"feature={FEATURE};task=;period=DAY;measure=UNITS;user=u-17"
+
+
+def test_an_alert_keeps_the_figures_of_its_instant(acme: Company, api: Api) -> None:
+    quota(acme, 2)
+    other = hold(api)
+    assert api.commit(hold(api), **USED).status_code == 200
+    (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
+    numbers = alert.numbers
+    assert (numbers["used"], numbers["held"], numbers["limit"], numbers["left"]) == (1, 1, 2, 0)
+    assert (numbers["unit"], numbers["period"], numbers["feature"]) == ("API_CALLS", "DAY", FEATURE)
+    assert alert.episode == f"{numbers['starts_at']};2"
+    assert api.post(f"/reservations/{other}/release").status_code == 200
+
+
+def test_a_message_goes_to_each_channel_that_wants_it_and_to_no_other(acme: Company, rival: Company, api: Api) -> None:
+    wanted = channel(acme)
+    chosen = channel(acme, name="chosen", kinds=["THRESHOLD"], severities=["INFO"])
+    channel(acme, name="critical", severities=["CRITICAL"])
+    channel(acme, name="others", kinds=["REFUSALS"])
+    channel(acme, name="off", is_active=False)
+    channel(rival, name="rival")
+    channel(acme, name="operators", tenant=None)
+    quota(acme, 2)
+    assert api.commit(hold(api), **USED).status_code == 200
+    rows = Delivery.objects.all()
+    assert {row.channel_id for row in rows} == {wanted.id, chosen.id}
+    (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
+    for row in rows:
+        assert (row.tenant_id, row.alert_id, row.state) == (acme.tenant.id, alert.id, DeliveryState.PENDING)
+        assert row.next_attempt_at == alert.created_at
+
+
+def test_who_is_told_nothing_is_told_nothing(acme: Company, api: Api) -> None:
+    AlertPolicy.objects.create(tenant=acme.tenant, percents=[])
+    quota(acme, 2)
+    assert api.commit(hold(api), **USED).status_code == 200
+    assert told(acme) == []
+
+
+def test_the_permit_stays_one_query(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    hold(api)
+    with CaptureQueriesContext(connection) as captured:
+        api.post("/enforce", body_of("ACME", TASK), Idempotency_Key="again")
+    assert len(captured) == 1
