@@ -9,20 +9,21 @@ import orjson
 import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views import csrf, defaults
-from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
+from psycopg.errors import LockNotAvailable
 from rest_framework import exceptions
 
 from enforcement import errors
 from enforcement.errors import ProblemCode
 from tenants.authentication import Throttled, Unauthenticated
 from tenants.facts import TenantUnknown
+from tenants.postgresql.base import ReadOnly
 from tenants.views import ScopeMissing
 from usage.ledger import Stale
 from usage.measures import BadUsage
@@ -104,7 +105,7 @@ def _particular(error: Exception) -> Found | None:
         case DataError():  # what fields allow each by itself can add up to more than a meter holds
             log.warning("beyond counting", error=str(error).partition("\n")[0])
             return _invalid([{"field": "usage", "message": "It adds up to more than a meter can hold."}])
-        case DatabaseError() | InterfaceError() if _is_away(error):
+        case OperationalError() | InterfaceError():
             log.warning("database away", error=type(error.__cause__ or error).__name__)
             return _unavailable(_AWAY.get(type(error.__cause__), "The database is away. Try again shortly."))
         case Stale() | errors.Restless():
@@ -115,15 +116,8 @@ def _particular(error: Exception) -> Found | None:
             return None
 
 
-def _is_away(error: BaseException | None) -> bool:
-    """Whether the database cannot do now what it can at other times: it is away, it only reads, or others hold it."""
-    if isinstance(error, InternalError):
-        return isinstance(error.__cause__, ReadOnlySqlTransaction)
-    return isinstance(error, OperationalError | InterfaceError)
-
-
 _AWAY: Mapping[type[BaseException | None], str] = {
-    ReadOnlySqlTransaction: "The database takes no writes right now, as during a failover. Try again shortly.",
+    ReadOnly: "The database takes no writes right now, as during a failover. Try again shortly.",
     LockNotAvailable: "Something else is at work in the database on what this call needs. Try again shortly.",
 }
 _FAULT = "Something failed here. It is logged under the request's X-Request-ID: tell the operator."
@@ -189,7 +183,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     """What a fault outside any view of the API answers; Django has logged it. A database away is told as that."""
     if _is_for_programs(request):
         return problem(ProblemCode.INTERNAL, _FAULT)
-    if _is_away(sys.exception()):
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
         page = render_to_string("503.html")  # without the request: who asks is in the database
         return HttpResponse(page, status=503, headers={"Retry-After": RETRY_AFTER_SECONDS})
     return defaults.server_error(request)

@@ -24,6 +24,10 @@ class Silent(psycopg.OperationalError):
     """The database says nothing: no answer to anybody, or none to a new connection."""
 
 
+class ReadOnly(psycopg.OperationalError):
+    """The server refuses to write, as a standby does: for whoever wants to write it is away."""
+
+
 class Connection(psycopg.Connection[TupleRow]):
     """A connection of which each wait ends when the database falls silent; it is closed then.
 
@@ -38,9 +42,12 @@ class Connection(psycopg.Connection[TupleRow]):
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - psycopg's own
         try:
             return super().wait(_unless(lambda: pulse.is_silent, gen), *args, **kwargs)
-        except (Silent, psycopg.errors.ReadOnlySqlTransaction):
-            self.close()  # of a silent server an answer may still be on its way
+        except Silent:
+            self.close()  # an answer may still be on its way
             raise
+        except psycopg.errors.ReadOnlySqlTransaction as refusal:
+            self.close()
+            raise ReadOnly(str(refusal)) from refusal
 
 
 def _unless(is_silent: Callable[[], bool], gen: Generator[Wish, Any, T]) -> Generator[Wish, Any, T]:
