@@ -1,5 +1,6 @@
 """`manage.py replay`: a trace through a real web server, accounted for to the last token."""
 
+import csv
 import io
 import os
 import signal
@@ -7,13 +8,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 
 from enforcement import traces
 from enforcement.traces import Row
@@ -25,7 +28,11 @@ from metering_site.replay.api import Api
 from metering_site.replay.run import Replay
 from metering_site.replay.tally import Tally
 from plans import entitlements
+from tenants.models import User
 from tests import cast
+from tests.enforcement.api import Api as Caller
+from tests.usage.pages import browser, words
+from usage import rollups
 from usage.models import Denial, UsageEvent, UsageLog, UsageReservation
 
 TRACE = settings.BASE_DIR.parent / "shared" / "data" / "azure_llm_code_2023.csv"
@@ -138,6 +145,80 @@ def test_the_azure_trace_is_logged_to_the_token(server: Server, demo: str, tmp_p
     said = replay(server, demo, part, "--estimate", "max")
     require_exact(traces.read(part), said)
     assert "denied: DAILY_QUOTA_EXCEEDED" in said
+
+
+def test_pages_reads_and_files_agree_with_the_log_of_a_replay(server: Server, demo: str) -> None:
+    """Overview, Explore, the API's summary, both CSV files and `SELECT sum`, whatever the roll-ups have of it yet."""
+    replay(server, demo, "--synthetic", 120)
+    _require_agreement(demo)
+    rollups.fill()
+    _require_agreement(demo)
+    replay(server, demo, "--synthetic", 30, "--seed", 2)
+    _require_agreement(demo)
+
+
+def _require_agreement(key: str) -> None:
+    for name in parties.DEMO:
+        logged = UsageLog.objects.filter(tenant__ati_id=name).aggregate(
+            operations=Count("id", filter=Q(status__in=["COMPLETED", "FAILED"])), tokens_in=Sum("input_tokens"),
+            tokens_out=Sum("output_tokens"), cost=Sum("cost"), units=Sum("units"),
+        )  # fmt: skip
+        assert logged["operations"] > 0
+        refused = Denial.objects.filter(tenant__ati_id=name).aggregate(all=Sum("count"))["all"] or 0
+        told = {
+            "summary": _of_summary(key, name),
+            "log file": _of_log_file(key, name),
+            "explore file": _of_explore_file(name),
+        }
+        expected = {what: logged[what] for what in ("operations", "tokens_in", "tokens_out", "cost")}
+        assert told == dict.fromkeys(told, expected)
+        assert int(_summary(key, name)["denials"]) == refused
+        client = browser(User.objects.get(tenant__ati_id=name))
+        tokens = logged["tokens_in"] + logged["tokens_out"]
+        assert f"Total {tokens:,} 100.0 %" in words(client, f"/t/{name}/explore/", {"range": "period"})
+        page = client.get(f"/t/{name}/")
+        cards = {card.title: card.main.standing for card in page.context["cards"]}
+        assert cards.pop("Spend").counted == logged["cost"]
+        cards.pop("Calls at once")
+        assert sum(standing.counted for standing in cards.values()) == logged["units"]
+
+
+def _summary(key: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = Caller(key).get("/usage/summary", tenant=name, group_by="task").json()["totals"]
+    return found
+
+
+def _of_summary(key: str, name: str) -> dict[str, int]:
+    found = _summary(key, name)
+    return {
+        "operations": found["operations"], "tokens_in": found["input_tokens"], "tokens_out": found["output_tokens"],
+        "cost": _nano_usd(found["cost"]),
+    }  # fmt: skip
+
+
+def _of_log_file(key: str, name: str) -> dict[str, int]:
+    text = b"".join(iter(Caller(key).get("/usage/logs", tenant=name, format="csv"))).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return {
+        "operations": len([row for row in rows if row["status"] in ("COMPLETED", "FAILED")]),
+        "tokens_in": sum(int(row["input_tokens"]) for row in rows),
+        "tokens_out": sum(int(row["output_tokens"]) for row in rows),
+        "cost": sum(_nano_usd(row["cost"]) for row in rows),
+    }
+
+
+def _of_explore_file(name: str) -> dict[str, int]:
+    client, found = browser(User.objects.get(tenant__ati_id=name)), {}
+    for measure in ("operations", "tokens_in", "tokens_out", "cost"):
+        asked = {"range": "period", "measure": measure, "group_by": "task", "format": "csv"}
+        text = b"".join(iter(client.get(f"/t/{name}/explore/", asked))).decode()
+        figures = [row[measure] for row in csv.DictReader(io.StringIO(text))]
+        found[measure] = sum(_nano_usd(each) if measure == "cost" else int(each) for each in figures)
+    return found
+
+
+def _nano_usd(text: str) -> int:
+    return int(Decimal(text).scaleb(9))
 
 
 def test_a_full_tenant_is_asked_again_until_patience_ends_and_counted_as_denied(server: Server, demo: str) -> None:
