@@ -98,13 +98,13 @@ def _announcement(data_dir: Path, address: web.Address) -> str:
     return f"""
   The system is up at {address.url}
 
-    Admin          {address.url}/admin/
+    Log in         {address.url}/
     API and docs   {address.url}/api/docs/
     Super admin    {dev.get("METERING_ADMIN_EMAIL")}   {dev.get("METERING_ADMIN_PASSWORD")}
     OWNER of ACME  {dev.get("METERING_TENANT_EMAIL")}   {dev.get("METERING_TENANT_PASSWORD")}
-                   (a tenant admin: calls the API by METERING_ATI_ACME; not for /admin/)
+                   (sees ACME's pages; calls the API by METERING_ATI_ACME)
     Service key    METERING_KEY in {_shown(env_file)}
-    Logs           {_shown(data_dir / "logs")}
+    Logs           {_shown(data_dir / "logs")} (mails too, in web.log, unless EMAIL_URL is set)
 
   The first request to try, in another terminal:
 

@@ -12,12 +12,14 @@ from typing import Protocol
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 from pytest_django import Settings
 
 from tests import throttled
 from tests.browser.live import served
 
+PATIENCE_MS = 15_000  # a machine with two cores does other things too
+expect.set_options(timeout=PATIENCE_MS)
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTHS = {"desktop": 1280, "phone": 390}
 FOLDER = Path(__file__).parent
@@ -75,7 +77,7 @@ def opened(chromium: Browser, site: str) -> Iterator[Opened]:
             base_url=site, viewport={"width": WIDTHS[kind], "height": 900}, reduced_motion="reduce",
             java_script_enabled=scripts,
         )  # fmt: skip
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         watches.append(_Watch(page))
