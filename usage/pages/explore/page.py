@@ -53,7 +53,7 @@ class ExplorePage(TenantPage):
             "asked": asked,
             "found": found,
             "as_of": found.as_of,
-            "chips": self._chips(form, asked),
+            "chips": self._chips(asked),
             "chart": drawing.chart(self.viewer, found, parts),
             "caption": telling.caption(found, self.viewer.zone, self.viewer.now),
             "heading": asked.step.capitalize() if asked.group_by == "none" else shown.GROUPS[asked.group_by],
@@ -75,10 +75,10 @@ class ExplorePage(TenantPage):
             return None
         return _address(self.request, **{asked.group_by: key, "group_by": _next(form, asked)})
 
-    def _chips(self, form: ExploreForm, asked: Asked) -> list[Chip]:
+    def _chips(self, asked: Asked) -> list[Chip]:
         return [
             Chip(
-                label=str(form[field].label), name=names(self.viewer, field, [key])[key],
+                label=shown.GROUPS[field], name=names(self.viewer, field, [key])[key],
                 href=_address(self.request, **{field: None}),
             )
             for field, key in asked.filters.items()

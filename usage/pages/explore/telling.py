@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tenants import figures
+from tenants.templatetags.figures import dollars
 from usage.pages.explore import shown
 from usage.pages.explore.found import Found
 from usage.pages.explore.ranges import Range
@@ -36,13 +37,13 @@ def rounded(milliseconds: float) -> int:
 
 
 def with_unit(measure: Measure, found: float | int | None) -> str:
-    """A value in a sentence."""
+    """A value in a sentence, where money has two decimals."""
     text = value(measure, found)
     match measure.kind:
         case _ if found is None:
             return text
         case Kind.USD:
-            return f"USD {text}"
+            return f"USD {dollars(int(found))}"
         case Kind.MILLISECONDS:
             return f"{text} ms"
         case _:
@@ -83,7 +84,7 @@ def _changed(found: Found) -> str | None:
     before_in_words = found.asked.range.before
     now = measure.value(found.total)
     before = measure.value(found.earlier) if found.earlier is not None else None
-    if not now or before is None:
+    if not now or before is None or min(now, before) < 0:  # corrections can outweigh what they correct
         return None
     if not before:
         at = "on" if found.asked.range.days == 1 else "in"
