@@ -13,7 +13,8 @@ from alerts.quotas import Quota
 from plans.charges import Measure, PeriodKind
 from usage.entries import Answer, Outcome, Reading, readings_of
 
-Limits = Sequence[Sequence[Any]]
+Limits = Sequence[Sequence[Any] | None]
+"""Of each charge gate, limit, whether it is enforced, and rule; None = not limited."""
 
 
 @dataclass(slots=True)
@@ -34,18 +35,18 @@ class Bookings:
     _at: datetime | None = None
 
     def add(self, answer: Answer, body: Mapping[str, Any], limits: Limits) -> None:
-        """What an answer of the ledger booked; a replay booked nothing. `limits` as those of a decision."""
+        """What an answer of the ledger booked, under the limits in force; a replay booked nothing."""
         if answer.outcome != Outcome.BOOKED or answer.tenant is None:
             return
         self._at = answer.at
         found = self._found[answer.tenant]
         readings = readings_of(body["readings"])
-        for scope, (_, limit, *_), amount, reading in zip(
-            body["charges"], limits, body["amounts"], readings, strict=True
-        ):
+        for scope, limit, amount, reading in zip(body["charges"], limits, body["amounts"], readings, strict=True):
             if amount:
                 before = found.get(key := tuple(scope[:6]))
-                found[key] = _Booked(scope, limit, amount + (before.amount if before else 0), reading)
+                found[key] = _Booked(
+                    scope, limit[1] if limit else None, amount + (before.amount if before else 0), reading
+                )
 
     def tell(self) -> None:
         """Have alerts look at them. It fails nobody's request, and makes no query where no threshold was reached."""

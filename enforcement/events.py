@@ -1,7 +1,7 @@
 """POST /usage/events: usage that had no reservation, or whose reservation is gone. Nothing here is refused as late."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from enforcement import errors, settlement
 from enforcement.asks import basis_of, confirm_caller, task_of, tenant_of, user_of
 from enforcement.base import KIB, LedgerView
+from enforcement.bookings import Bookings
 from enforcement.wire import EventBody, convert, parse
 from plans import charges, entitlements, policies
 from plans.charges import Measure, PeriodKind
@@ -138,6 +139,20 @@ def record(
         answers = ledger.record(tenant_id, basis, [event for _, _, event in group], user=caller.user_key)
         for (place, body, _), answer in zip(group, answers, strict=True):
             done[place] = _answered(body, answer)
+        _booked(answers).tell()
+
+
+def _booked(answers: Iterable[Answer]) -> Bookings:
+    """What events of one tenant booked, under the limits in force."""
+    booked = Bookings()
+    known: dict[tuple[str, str | None], settlement.LimitsNow] = {}
+    for answer in answers:
+        if answer.body is not None and answer.tenant is not None:
+            named = answer.body["task"], answer.body["user"]
+            if named not in known:
+                known[named] = settlement.limits_now(answer.tenant, *named, answer.at)
+            booked.add(answer, answer.body, [known[named].get(tuple(scope[:5])) for scope in answer.body["charges"]])
+    return booked
 
 
 def _answered(body: EventBody, answer: Answer) -> dict[str, Any] | Exception:

@@ -239,9 +239,11 @@ def _limits_now(answer: Answer, body: Mapping[str, Any]) -> Sequence[Sequence[An
     ]
 
 
-def limits_now(
-    tenant: UUID, task: str, user: str | None, now: datetime
-) -> dict[tuple[str | None, ...], tuple[RolloutGate, int | None, bool, str | None]]:
+Limit = tuple[RolloutGate, int | None, bool, str | None]
+LimitsNow = dict[tuple[str | None, ...], Limit]
+
+
+def limits_now(tenant: UUID, task: str, user: str | None, now: datetime) -> LimitsNow:
     """The limit of every meter of a task, by (user, feature, task, measure, period)."""
     entitled = entitlements.of(tenant, now)
     terms = entitled.catalogue.tasks[task]

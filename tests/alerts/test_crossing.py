@@ -1,5 +1,6 @@
 """Crossings on the way of a booking: told once, however many book at once, and no query where there is none."""
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -201,3 +202,40 @@ def test_the_permit_stays_one_query(acme: Company, api: Api) -> None:
     with CaptureQueriesContext(connection) as captured:
         api.post("/enforce", body_of("ACME", TASK), Idempotency_Key="again")
     assert len(captured) == 1
+
+
+def test_events_across_thresholds_tell_each_once(acme: Company, api: Api) -> None:
+    """Facts are booked in one go, beside what reservations hold."""
+    quota(acme, 10)
+    held = hold(api)
+    events: list[dict[str, Any]] = [
+        {"id": f"e{number}", "tenant": "ACME", "task": TASK, "usage": {"api_calls": 1}} for number in range(7)
+    ]
+    events.append({"id": "of-hold", "tenant": "ACME", "reservation_id": held, "usage": {"api_calls": 1}})
+    for _ in range(2):
+        answer = api.post("/usage/events", events)
+        assert {each["status"] for each in answer.json()["results"]} == {200}, answer.content
+        assert told(acme) == [50, 80]
+    numbers = QuotaAlert.objects.for_tenant(acme.tenant).filter(threshold=80).values_list("numbers", flat=True)
+    assert {each["used"] for each in numbers if each["period"] == "DAY"} == {8}
+
+
+def test_events_without_a_crossing_cost_as_many_queries_as_before(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    counts = []
+    for number in range(4):
+        event = {"id": f"e{number}", "tenant": "ACME", "task": TASK, "usage": {"api_calls": 1}}
+        with CaptureQueriesContext(connection) as captured:
+            assert api.post("/usage/events", event).status_code == 200
+        counts.append(len(captured))
+    assert counts[1:] == [1, 1, 1]
+
+
+def test_usage_of_a_period_that_is_over_is_told_nobody(acme: Company, api: Api) -> None:
+    limit(acme.tenant, "DAILY_QUOTA", 1, feature_id=FEATURE)
+    event = {
+        "id": "late", "tenant": "ACME", "task": TASK, "usage": {"api_calls": 5},
+        "occurred_at": (datetime.now(UTC) - timedelta(days=2)).isoformat(),
+    }  # fmt: skip
+    assert api.post("/usage/events", event).status_code == 200
+    assert told(acme) == []

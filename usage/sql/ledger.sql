@@ -798,7 +798,8 @@ $$;
 -- (the same source and id, or the same reservation, with another body), MISSING (no reservation, and no fact) or
 -- ARCHIVED (so may be the row of the reservation it names), or one STALE for all.
 -- An item: source, event_id, fingerprint, what ledger_end takes as p_end, reservation (id or null), occurred_at,
--- and for a fact `row`: the fields of a reservation that holds nothing.
+-- and for a fact `row`: the fields of a reservation that holds nothing. The body of what was booked says on which
+-- meters, as that of an ending does.
 CREATE OR REPLACE FUNCTION ledger_record(
     p_tenant uuid, p_numbers bigint[], p_from timestamptz, p_until timestamptz, p_user text, p_items jsonb
 ) RETURNS SETOF ledger_answer LANGUAGE plpgsql AS $$
@@ -817,6 +818,8 @@ DECLARE
     v_logs jsonb := '{}';      -- reservation -> its log row
     v_refused jsonb := '{}';   -- [source, event_id] -> why its event is not kept
     v_outcomes jsonb := '{}';  -- place -> outcome
+    v_bodies jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);  -- by place: what was booked
+    v_body jsonb;
     v_print text;
     v_place bigint;
     v_outcome text;
@@ -911,12 +914,15 @@ BEGIN
         r := v_rows[i];
         w := v_weights[i];
         IF v_item->>'as' = 'COMMIT' THEN
-            v_log := ledger_write(p_tenant, r, v_now, v_item->>'kind', w, v_item->'facts',
-                                  v_item->>'end_fingerprint')->>'log_id';
+            v_body := ledger_write(p_tenant, r, v_now, v_item->>'kind', w, v_item->'facts', v_item->>'end_fingerprint');
+            v_log := v_body->>'log_id';
         ELSE
             v_log := ledger_log(p_tenant, r, v_now, v_item->>'kind', w, v_item->'facts',
                                 (v_item->>'occurred_at')::timestamptz);
+            v_body := jsonb_build_object('charges', r.charges, 'user', r.user_key, 'task', r.task_id,
+                                         'amounts', w.g, 'readings', ledger_read(p_tenant, r.meters));
         END IF;
+        v_bodies[(v_item->>'place')::integer] := v_body;
         IF r.id IS NOT NULL THEN
             v_logs := v_logs || jsonb_build_object(r.id::text, v_log);
         END IF;
@@ -941,7 +947,8 @@ BEGIN
                 CASE WHEN encode(v_event.fingerprint, 'hex') = v_item->>'fingerprint'
                      THEN 'DUPLICATE' ELSE 'CONFLICT' END);
         END IF;
-        RETURN NEXT ROW(v_outcome, v_event.log_id, p_tenant, v_now, v_numbers, NULL, NULL, NULL, NULL)::ledger_answer;
+        RETURN NEXT ROW(v_outcome, v_event.log_id, p_tenant, v_now, v_numbers, NULL, NULL,
+                        v_bodies[v_place::integer], NULL)::ledger_answer;
     END LOOP;
 END
 $$;
