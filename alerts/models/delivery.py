@@ -87,6 +87,10 @@ class Delivery(models.Model):
         indexes = [
             # what is due
             models.Index(fields=["next_attempt_at"], condition=Q(state__in=OPEN_STATES), name="alerts_delivery_due"),
+            # channels at which somebody is right now
+            models.Index(
+                fields=["leased_until"], condition=Q(state=DeliveryState.SENDING), name="alerts_delivery_sending"
+            ),
             # a channel's messages, newest first
             models.Index(fields=["channel", "-id"], name="alerts_delivery_channel_id"),
         ]
