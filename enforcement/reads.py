@@ -21,7 +21,7 @@ from tenants.models import Scope
 from tenants.views import caller_of, json_answer, note
 from usage import decided, exports, pagination, queries, walks
 from usage.exports import Form, Table
-from usage.models import LogArchive, UsageMeter
+from usage.models import UsageMeter
 from usage.pagination import Order
 from usage.sight import Sight
 from usage.views import ReadView
@@ -98,7 +98,7 @@ class DecisionView(ReadView):
 
 
 def _nothing_of(decision: UUID) -> str:
-    archived = LogArchive.objects.of(decision).first()
+    archived = decided.archived(decision)
     if archived is not None:
         return f"There is no decision with this id here any more: the log of {archived} is archived."
     return "There is no decision with this id here, or it was pruned."

@@ -14,8 +14,15 @@ from rest_framework.views import APIView
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("tenants", "plans", "usage", "alerts", "enforcement")
-# Who may write the ledger's tables: the module with its SQL functions, and those that remove or mark.
-LEDGER_WRITERS = {"usage/ledger.py", "usage/pruning.py", "usage/audit.py", "usage/audit_queries.py"}
+# Who may write the ledger's tables: the module with its SQL functions, and those that remove, mark or archive. An
+# erasure changes no number, and writes every table that the database lists.
+LEDGER_WRITERS = {
+    "usage/ledger.py",
+    "usage/pruning.py",
+    "usage/audit.py",
+    "usage/audit_queries.py",
+    "usage/archive/queries.py",
+}
 LEDGER_TABLES = "usage_(usagemeter|usagereservation|usagelog|usageevent|denial)"
 
 

@@ -10,7 +10,7 @@ from plans.models import RolloutGate
 from tenants.ids import instant_of
 from usage import queries
 from usage.entries import Reading, readings_of
-from usage.models import Denial, UsageLog, UsageMeter
+from usage.models import Denial, LogArchive, UsageLog, UsageMeter
 from usage.sight import Sight
 
 
@@ -55,6 +55,12 @@ def of(sight: Sight, id_: UUID) -> Decided | None:
     None where there is none, or where the row was kept without it.
     """
     return _held(sight, id_) or _refused(sight, id_) or _logged(sight, id_)
+
+
+def archived(id_: UUID) -> str | None:
+    """The month of a decision, such as 2025-08, where its log is kept in files and tells of it no more."""
+    found = LogArchive.objects.of(id_).first()
+    return None if found is None else str(found)
 
 
 def _held(sight: Sight, id_: UUID) -> Decided | None:

@@ -1,6 +1,6 @@
 """Rows of the ledger to look at, written past it: no sum of theirs adds up."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from plans.charges import Measure, PeriodKind
@@ -11,7 +11,9 @@ from tests import cast
 from usage.models import (
     Certainty,
     Denial,
+    Erasure,
     HoldEstimate,
+    LogArchive,
     LogStatus,
     ReservationStatus,
     UsageEvent,
@@ -76,3 +78,6 @@ def make_rows(tenant: Tenant) -> None:
         meter=meter.pk, binding={"limit": 1}, decision={"code": "BUDGET_EXCEEDED"}, minute=now, bucket=1, last_at=now,
         count=1_234,
     )  # fmt: skip
+    Erasure.objects.create(tenant=tenant, pseudonym=f"erased-{uuid7()}", finished_at=now)
+    long_ago = date(1901 + LogArchive.objects.count(), 1, 1)
+    LogArchive.objects.create(month=long_ago, rows=1_234, first_id=log.pk, last_id=log.pk)

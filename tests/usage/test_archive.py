@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from tenants import database
 from tests.cast import Company
+from tests.metering_site.test_settings import check
 from tests.usage.history import age, without_old_months
 from tests.usage.ledger_world import Books, breaches, charge, end, everything, released, totals
 from usage import ledger
@@ -287,6 +288,13 @@ def test_overruns_that_are_archived_with_a_sum_of_nothing_are_no_breach(acme: Co
     run()
     assert (UsageMeter.objects.get().used, UsageMeter.objects.get().overrun) == (0, 7)
     assert is_clean(acme)
+
+
+@pytest.mark.parametrize("months_kept", ["3", "121", "a year"])
+def test_a_retention_that_cannot_be_stops_the_check(months_kept: str) -> None:
+    done = check(LOG_RETENTION_MONTHS=months_kept)
+    assert done.returncode != 0
+    assert "(metering_site.E001) LOG_RETENTION_MONTHS cannot be read" in done.stderr
 
 
 def test_only_months_before_the_retention_are_due(committed: None) -> None:

@@ -19,7 +19,7 @@ from usage.archive.columns import COUNTERS, TYPES
 FORMAT = 1
 MANIFEST = "manifest.json"
 _SLICE = 5_000  # rows in one statement
-_SLICES = 40  # in one file
+_SLICES = 20  # in one file
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 Tell = Callable[[int], None]

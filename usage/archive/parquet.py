@@ -39,7 +39,7 @@ def session(parent: Path) -> "Iterator[tuple[duckdb.DuckDBPyConnection, Path]]":
     with tempfile.TemporaryDirectory(dir=parent, prefix=SCRATCH) as scratch:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": 2,
-            "memory_limit": "1GB",
+            "memory_limit": "512MB",
             "temp_directory": scratch,
         }
         with duckdb.connect(":memory:", config=settings) as db:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tenants import commands
+from tenants.models import Tenant
 from usage.archive import files, months, parquet
 from usage.erasure import account, archived, work
 from usage.erasure.proof import Proof, Tell
@@ -65,16 +66,12 @@ It may be stopped, or killed, and run again at any time: it goes on with the sam
         whose = commands.tenant_named(tenant)
         archive: Path | None = None if without_archive else settings.ARCHIVE_DIR
         try:
-            with _progress() as tell:
-                found = work.look(whose, user_key, archive, tell)
-            if dry_run:
-                self.stdout.write(_told(found, "Name the user"))
-                return
-            if not any(each.named for each in found) and not work.is_begun(whose, user_key):
+            if (dry_run or not yes) and not self._shown(whose, user_key, archive):
                 self.stdout.write(f"{tenant}: nothing here names {user_key}.")
                 return
+            if dry_run:
+                return
             if not yes:
-                self.stdout.write(_told(found, "Name the user"))
                 _confirm(user_key)
             with _progress() as tell:
                 pseudonym, proof = work.erase(whose, user_key, archive, tell)
@@ -86,6 +83,15 @@ It may be stopped, or killed, and run again at any time: it goes on with the sam
         self.stdout.write(f"{tenant}: the user is {pseudonym} now, and nothing here names them.")
         if without_archive:
             self.stdout.write("Archived months were left out: run this where their files are.")
+
+    def _shown(self, tenant: Tenant, user_key: str, archive: Path | None) -> bool:
+        """Shows where a user is named; whether there is anything to erase."""
+        with _progress() as tell:
+            found = work.look(tenant, user_key, archive, tell)
+        if not any(each.named for each in found) and not work.is_begun(tenant, user_key):
+            return False
+        self.stdout.write(_told(found, "Name the user"))
+        return True
 
 
 _WHY_NOT = (
