@@ -16,6 +16,9 @@ from alerts.models import AlertKind, Severity
 from tenants import database
 from tenants.ids import uuid7
 
+Key = tuple[str, str, str, int, str]
+"""Tenant, kind, subject, threshold and episode: what makes two alerts the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
@@ -31,7 +34,7 @@ class Noticed:
     user_key: str | None = None
 
     @property
-    def key(self) -> tuple[str, str, str, int, str]:
+    def key(self) -> Key:
         """What makes it the same as another."""
         return str(self.tenant), self.kind, self.subject, self.threshold, self.episode
 
@@ -68,6 +71,38 @@ def notice(noticed: Sequence[Noticed], at: datetime) -> list[UUID]:
     if not noticed:
         return []
     # In one order, so that two who notice the same at once wait for each other and never in a circle.
-    rows = [asdict(each) | {"id": uuid7()} for each in sorted(noticed, key=lambda each: each.key)]
+    alike = {each.key: each for each in noticed}
+    rows = [asdict(alike[key]) | {"id": uuid7()} for key in sorted(alike)]
     parameters = {"noticed": orjson.dumps(rows).decode(), "at": at}
     return [id_ for (id_,) in database.repeatable(lambda: database.rows(_NOTICE, parameters))]
+
+
+# Told to the channels that ask for it, once an alert.
+_RESOLVE = """
+    WITH over AS (
+        UPDATE alerts_quotaalert SET resolved_at = GREATEST(created_at, %(at)s)
+         WHERE id = ANY(%(ids)s) AND resolved_at IS NULL
+        RETURNING *
+    ), told AS (
+        INSERT INTO alerts_delivery (id, tenant_id, channel_id, event, event_id, payload, message_id, state, attempts,
+                                     next_attempt_at, last_error, created_at)
+        SELECT ledger_uuid7(clock_timestamp()), o.tenant_id, c.id, %(event)s, %(event)s || ':' || o.id,
+               jsonb_build_object('id', o.id, 'kind', o.kind, 'severity', o.severity, 'subject', o.subject,
+                                  'threshold', o.threshold, 'created_at', o.created_at, 'resolved_at', o.resolved_at),
+               ledger_uuid7(clock_timestamp()), 'PENDING', 0, %(at)s, '', %(at)s
+          FROM over o
+          JOIN alerts_channel c ON c.tenant_id IS NOT DISTINCT FROM o.tenant_id AND c.is_active
+                               AND %(event)s = ANY(c.events)
+        ON CONFLICT (channel_id, event_id) WHERE alert_id IS NULL DO NOTHING
+    )
+    SELECT count(*) FROM over
+"""
+RESOLVED = "alert.resolved"
+
+
+def resolve(alerts: Sequence[UUID], at: datetime) -> int:
+    """Marks alerts as over since `at`, with a message to each channel that is told so; how many still held."""
+    if not alerts:
+        return 0
+    parameters = {"ids": list(alerts), "at": at, "event": RESOLVED}
+    return int(database.repeatable(lambda: database.rows(_RESOLVE, parameters))[0][0])

@@ -8,45 +8,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from alerts.models import AlertKind, AlertPolicy, Channel, ChannelKind, Delivery, DeliveryState, QuotaAlert, Severity
+from alerts.models import AlertKind, AlertPolicy, Delivery, DeliveryState, QuotaAlert, Severity
 from plans.models import PolicyRule
+from tests.alerts.quotas import FEATURE, TASK, USED, channel, hold, quota, told, use
 from tests.cast import Company
 from tests.enforcement.api import Api, body_of
 from tests.enforcement.rules import limit
 from tests.parallel import at_once
 
-TASK, FEATURE = "PATENT_OPEN", "PRIOR_ART_SEARCH"
-USED = {"status": "success"}
-
-
-def quota(company: Company, calls: int) -> None:
-    """So many calls a day, and as many at once as it takes."""
-    limit(company.tenant, "DAILY_QUOTA", calls, feature_id=FEATURE)
-    limit(company.tenant, "CONCURRENCY_LIMIT", 1_000)
-
-
-def hold(api: Api, **fields: Any) -> str:
-    answer = api.enforce("ACME", TASK, **fields)
-    assert answer["allowed"], answer
-    reservation: str = answer["reservation_id"]
-    return reservation
-
 
 def status_of_commit(api: Api, reservation: str) -> int:
     status: int = api.commit(reservation, **USED).status_code
     return status
-
-
-def told(company: Company, **fields: Any) -> list[int]:
-    """The thresholds of the day's quota that were told, in the order in which they were."""
-    rows = QuotaAlert.objects.for_tenant(company.tenant).filter(subject__contains=f"{FEATURE};task=;period=DAY")
-    return list(rows.filter(**fields).order_by("id").values_list("threshold", flat=True))
-
-
-def channel(company: Company, **fields: Any) -> Channel:
-    return Channel.objects.create(
-        **{"tenant": company.tenant, "name": "us", "kind": ChannelKind.EMAIL, "address": "us@acme.example"} | fields
-    )
 
 
 @pytest.mark.usefixtures("committed")
@@ -132,8 +105,7 @@ def test_the_limit_in_force_counts_and_not_the_one_of_the_grant(acme: Company, a
 def test_an_amount_is_told_without_a_limit(acme: Company, api: Api) -> None:
     """Defect 46: absolute thresholds were never told."""
     AlertPolicy.objects.create(tenant=acme.tenant, measure="UNITS", period="DAY", feature_id=FEATURE, amounts=[2, 3])
-    for _ in range(3):
-        assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 3)
     rows = QuotaAlert.objects.for_tenant(acme.tenant).filter(kind=AlertKind.AMOUNT)
     assert sorted(rows.values_list("threshold", flat=True)) == [2, 3]
     assert set(rows.values_list("severity", flat=True)) == {Severity.INFO}
@@ -141,12 +113,12 @@ def test_an_amount_is_told_without_a_limit(acme: Company, api: Api) -> None:
 
 def test_a_changed_policy_counts_from_the_next_commit_on(acme: Company, api: Api) -> None:
     quota(acme, 10)
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     AlertPolicy.objects.create(tenant=acme.tenant, percents=[20])
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     assert told(acme) == [20]
     AlertPolicy.objects.filter(tenant=acme.tenant).update(percents=[30, 50])
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     assert told(acme) == [20, 30]
 
 
@@ -162,7 +134,7 @@ def test_the_quota_of_a_user_is_told_with_whose_it_is(acme: Company, api: Api) -
 def test_an_alert_keeps_the_figures_of_its_instant(acme: Company, api: Api) -> None:
     quota(acme, 2)
     other = hold(api)
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
     numbers = alert.numbers
     assert (numbers["used"], numbers["held"], numbers["limit"], numbers["left"]) == (1, 1, 2, 0)
@@ -180,7 +152,7 @@ def test_a_message_goes_to_each_channel_that_wants_it_and_to_no_other(acme: Comp
     channel(rival, name="rival")
     channel(acme, name="operators", tenant=None)
     quota(acme, 2)
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     rows = Delivery.objects.all()
     assert {row.channel_id for row in rows} == {wanted.id, chosen.id}
     (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
@@ -192,7 +164,7 @@ def test_a_message_goes_to_each_channel_that_wants_it_and_to_no_other(acme: Comp
 def test_who_is_told_nothing_is_told_nothing(acme: Company, api: Api) -> None:
     AlertPolicy.objects.create(tenant=acme.tenant, percents=[])
     quota(acme, 2)
-    assert api.commit(hold(api), **USED).status_code == 200
+    use(api, 1)
     assert told(acme) == []
 
 
