@@ -17,7 +17,7 @@ STEPS = {
     "between the log and the meters": ("usage.erasure.slices:erase", 4),
     "in the middle of the rest": ("usage.erasure.slices:erase", 8),
     "before the roll-ups": ("usage.erasure.rollups:erase", 0),
-    "before it is proven": ("usage.erasure.work:_scan", 1),
+    "before it is proven": ("usage.erasure.work:_scan", 0),
     "before it forgets": ("usage.erasure.work:_finish", 0),
 }
 

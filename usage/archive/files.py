@@ -1,5 +1,6 @@
 """The folder of a month: Parquet files and a manifest of what is in them; written, and compared with the database."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -175,6 +176,16 @@ def verify_hashes(folder: Path, manifest: Manifest) -> None:
             raise Differs(f"{path} is missing.")
         if parquet.sha256(path) != file.sha256:
             raise Differs(f"{path} is not as it was written.")
+
+
+def sync(folder: Path) -> None:
+    """Makes sure that a folder is on the disk with all that is in it, whatever happens to the machine then."""
+    for path in (*folder.iterdir(), folder, folder.parent):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def archived(archive: Path) -> Iterator[tuple[Path, Manifest]]:

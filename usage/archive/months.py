@@ -108,6 +108,7 @@ def archive(month: Month, folder: Path, *, tell: Tell, wait: Wait) -> Manifest:
                 files.write(month.table, month.first, folder, tell)
             snapshot = database.rows(queries.SNAPSHOT)[0][0]
             manifest = files.verify(month.table, folder, tell)
+            files.sync(folder)
             _detach(month, folder, manifest, snapshot, wait)
         return _drop(month, folder)
 

@@ -139,6 +139,7 @@ def _replaced(db: "duckdb.DuckDBPyConnection", folder: Path, manifest: Manifest,
     ):  # fmt: skip
         raise Differs(f"{new} does not add up as {old.name} did.")
     result.save(folder)
+    files.sync(folder)
     return result
 
 
