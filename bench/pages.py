@@ -36,7 +36,7 @@ from usage.sight import Sight  # noqa: E402
 BEGIN, END = "<!-- pages: written by python -m bench.pages -->", "<!-- pages: end -->"
 TENANT = "GENERATED_1"
 DAYS = 31
-_TABLES = ("usage_usagelog", "usage_usagerollup", "usage_tenantrollup", "usage_dayrollup")
+_TABLES = ("usage_usagelog", "usage_usagerollup", "usage_tenantrollup", "usage_dayrollup", "usage_tenantdayrollup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,8 @@ def written(prepared_by: str, found: Mapping[str, list[float]], of_tenant: str, 
         f"`python -m bench.pages` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load average {load:.1f}: "
         f"{counts['usage_usagelog']:,} rows of the log over {DAYS} days, {of_tenant} of them of the tenant that is "
         f"asked about, in the last 30 days. Roll-ups: {counts['usage_usagerollup']:,} rows by user, "
-        f"{counts['usage_tenantrollup']:,} of whole tenants, {counts['usage_dayrollup']:,} of days.",
+        f"{counts['usage_tenantrollup']:,} of whole tenants, {counts['usage_dayrollup']:,} of days by user, "
+        f"{counts['usage_tenantdayrollup']:,} of days of whole tenants.",
         prepared_by,
         "",
         f"Time in the server for one request, of {repetitions} after a first one, in milliseconds:",

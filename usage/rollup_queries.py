@@ -22,14 +22,16 @@ class Level:
     slot: str
 
 
+_DAY = "date_trunc('day', occurred_at, 'UTC')"
 _QUARTER = "date_bin('15 minutes', occurred_at, 'epoch'::timestamptz)"
 BY_USER = Level(table="usage_usagerollup", width=timedelta(minutes=15), keys=("user_key", *SHARED_KEYS), slot=_QUARTER)
 TOGETHER = Level(table="usage_tenantrollup", width=timedelta(minutes=15), keys=SHARED_KEYS, slot=_QUARTER)
 BY_DAY = Level(
     table="usage_dayrollup", width=timedelta(days=1), keys=("user_key", *SHARED_KEYS),
-    slot="date_trunc('day', occurred_at, 'UTC')",
+    slot=_DAY,
 )  # fmt: skip
-LEVELS = (BY_USER, TOGETHER, BY_DAY)
+TOGETHER_BY_DAY = Level(table="usage_tenantdayrollup", width=timedelta(days=1), keys=SHARED_KEYS, slot=_DAY)
+LEVELS = (BY_USER, TOGETHER, BY_DAY, TOGETHER_BY_DAY)
 
 COUNTS = (
     "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "api_calls",

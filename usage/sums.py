@@ -16,7 +16,7 @@ from django.db import connection
 
 from tenants import versions
 from usage import rollups
-from usage.rollup_queries import BUCKETS, BY_DAY, BY_USER, OF_A_BOOKING, TOGETHER, Level
+from usage.rollup_queries import BUCKETS, BY_DAY, BY_USER, OF_A_BOOKING, TOGETHER, TOGETHER_BY_DAY, Level
 from usage.rollups import State
 from usage.sight import Sight
 
@@ -98,36 +98,36 @@ def usage(
     narrowed: dict[str, Sequence[str | None]] = {COLUMNS[name]: [value] for name, value in where.items()}
     if by is not None and only is not None:
         narrowed[COLUMNS[by]] = only
-    if "user" in where or (by == "user" and (span.starts or only is not None)):
-        level = BY_USER
+    # A few users over time have an index by 15 minutes, so days are for all of them.
+    if "user" in where or (by == "user" and only is not None):
+        levels = [BY_USER]
     else:
-        level = BY_DAY if by == "user" else TOGETHER
+        levels = [BY_DAY, BY_USER] if by == "user" else [TOGETHER_BY_DAY, TOGETHER]
     keys = [*narrowed, *([] if by is None else [COLUMNS[by]]), "status"]
     numbers = [_SUMMED.get(name, name) for name in figures]
     union = _Union(sight.tenant.id, list(dict.fromkeys(keys)), list(dict.fromkeys(numbers)), narrowed)
     with versions.one_instant():
         found = rollups.state()
-        pieces = list(_pieces(span, level, found))
+        pieces = list(_pieces(span, levels, found))
         for piece in pieces:
             union.add_piece(piece)
         union.add_unsettled([piece for piece in pieces if piece.level is not None], found)
         return union.summed(span.starts, None if by is None else COLUMNS[by], figures, most)
 
 
-def _pieces(span: Span, level: Level, found: State) -> Iterator[_Piece]:
-    """The span in order, each piece from the level, or for its ends from a finer one, down to the log."""
-    is_usable = found.transaction_id > 0 and found.is_of_this_cluster
-    # Days began at odd seconds before zones were agreed upon.
-    if not is_usable or any(_floor(start, BY_USER) != start for start in span.starts[1:]):
-        yield _Piece(None, span.since, span.until)
-        return
+def _pieces(span: Span, levels: Sequence[Level], found: State) -> Iterator[_Piece]:
+    """The span in order, each piece from the first level that has it whole, its ends from the next, then the log.
+
+    A level whose slots a part begins within has none of it: days of UTC are no help where days begin elsewhere.
+    """
+    if found.transaction_id == 0 or not found.is_of_this_cluster:
+        levels = []
+    usable = [level for level in levels if all(_floor(start, level) == start for start in span.starts[1:])]
     anew = found.rebuilding
     cuts = {span.since, span.until, *(at for at in anew or () if span.since < at < span.until)}
     for since, until in pairwise(sorted(cuts)):
-        if anew is not None and anew[0] <= since < anew[1]:
-            yield _Piece(None, since, until)
-        else:
-            yield from _cut(since, until, [BY_DAY, BY_USER] if level is BY_DAY else [level])
+        is_anew = anew is not None and anew[0] <= since < anew[1]
+        yield from _cut(since, until, [] if is_anew else usable)
 
 
 def _cut(since: datetime, until: datetime, levels: Sequence[Level]) -> Iterator[_Piece]:
@@ -186,7 +186,8 @@ class _Union:
         if pieces:
             place = f"({self._value(str(found.transaction_id))}::xid8, {self._value(found.log_id)}::uuid)"
             times = [_between("occurred_at", self._value(each.since), self._value(each.until)) for each in pieces]
-            self._add_log(f"(transaction_id, id) > {place} AND ({' OR '.join(times)})")
+            first = f"id >= ledger_uuid7_floor({self._value(pieces[0].since - _AHEAD)})"
+            self._add_log(f"(transaction_id, id) > {place} AND {first} AND ({' OR '.join(times)})")
 
     def summed(
         self, starts: Sequence[datetime], key: str | None, figures: Sequence[str], most: int | None

@@ -13,7 +13,15 @@ from django.db.models import Model
 from tests.usage.ledger_world import Books, charge, end, released, totals
 from usage import ledger, rollups
 from usage.entries import End, Ending
-from usage.models import DayRollup, Denial, DenialRollup, TenantRollup, UsageLog, UsageRollup
+from usage.models import (
+    DayRollup,
+    Denial,
+    DenialRollup,
+    TenantDayRollup,
+    TenantRollup,
+    UsageLog,
+    UsageRollup,
+)
 
 COUNTS = (
     "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "api_calls",
@@ -91,6 +99,7 @@ def assert_equal_to_the_log() -> None:
     assert stored(UsageRollup, KEYS) == expected(rows, quarter, KEYS)
     assert stored(TenantRollup, together) == expected(rows, quarter, together)
     assert stored(DayRollup, KEYS) == expected(rows, day, KEYS)
+    assert stored(TenantDayRollup, together) == expected(rows, day, together)
     refused: Counter[tuple[Any, ...]] = Counter()
     for each in Denial.objects.all():
         refused[each.tenant_id, quarter(each.minute), each.code, each.user_key, each.feature_id, each.task_id] += (

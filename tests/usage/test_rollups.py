@@ -5,6 +5,7 @@ import signal
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 
 import pytest
 from django.db import connection, transaction
@@ -21,6 +22,7 @@ from usage.models import (
     DenialRollup,
     LogArchive,
     LogStatus,
+    TenantDayRollup,
     UsageLog,
     UsageRollup,
 )
@@ -145,7 +147,7 @@ def tampered(committed: None, books: Books, small_pages: None) -> Traffic:
     traffic.go_on(120)
     fill()
     with connection.cursor() as cursor:
-        for table in ("usage_usagerollup", "usage_tenantrollup", "usage_dayrollup"):
+        for table in ("usage_usagerollup", "usage_tenantrollup", "usage_dayrollup", "usage_tenantdayrollup"):
             cursor.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} LIMIT 3)")
             cursor.execute(f"UPDATE {table} SET units = units + 1, latency_histogram = '{{1,2,3}}', cost = NULL")
         cursor.execute("UPDATE usage_denialrollup SET count = count + 1")
@@ -235,6 +237,15 @@ def test_fillers_that_are_killed_lose_nothing_and_add_nothing_twice(committed: N
     rollups.fill()
     rollups.go_on_rebuilding()
     rollups.rebuild(books.at, books.at)
+    assert_equal_to_the_log()
+
+
+def test_days_of_tenants_are_made_of_what_was_rolled_up_before_there_were_any(committed: None, books: Books) -> None:
+    Traffic(books, 9).go_on(100)
+    fill()
+    TenantDayRollup.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("usage.migrations.0015_sum_days_of_tenants")._FROM_QUARTERS)
     assert_equal_to_the_log()
 
 

@@ -9,10 +9,17 @@ from usage.models.event import UsageEvent
 from usage.models.log import Certainty, LogStatus, UsageLog
 from usage.models.meter import UsageMeter
 from usage.models.reservation import ReservationStatus, UsageReservation
-from usage.models.rollup import DayRollup, DenialRollup, RollupState, TenantRollup, UsageRollup
+from usage.models.rollup import (
+    DayRollup,
+    DenialRollup,
+    RollupState,
+    TenantDayRollup,
+    TenantRollup,
+    UsageRollup,
+)
 
 __all__ = [
     "Certainty", "DayRollup", "Denial", "DenialRollup", "Erasure", "HoldEstimate", "LogArchive", "LogStatus",
-    "ReservationStatus", "RollupState", "TenantRollup", "UsageEvent", "UsageLog", "UsageMeter", "UsageQuerySet",
-    "UsageReservation", "UsageRollup",
+    "ReservationStatus", "RollupState", "TenantDayRollup", "TenantRollup", "UsageEvent", "UsageLog", "UsageMeter",
+    "UsageQuerySet", "UsageReservation", "UsageRollup",
 ]  # fmt: skip

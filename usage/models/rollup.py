@@ -117,6 +117,24 @@ class DayRollup(Sums):
         ]
 
 
+class TenantDayRollup(Sums):
+    """A whole day of UTC of all users together: the middle of a long range, few rows however much there was."""
+
+    class Meta(Sums.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "slot", "feature", "task", "model_class", "api_code", "status"],
+                name="usage_tenantdayrollup_key",
+                nulls_distinct=False,
+            ),
+            one_of("status", LogStatus, "usage_tenantdayrollup_status"),
+        ]
+        indexes = [
+            # a rebuild removes what it computes anew
+            models.Index(fields=["slot"], name="usage_tenantdayrollup_slot"),
+        ]
+
+
 class DenialRollup(models.Model):
     """Refusals alike within 15 minutes. They stay when the refusals themselves are pruned."""
 
@@ -153,9 +171,10 @@ class RollupState(models.Model):
     """How far the roll-ups are: they hold the log's rows below (transaction_id, log_id) and no other. One row at most.
 
     Whoever writes roll-ups locks it first. `as_of`: all that was committed before is in; `seen_at` is the next such
-    instant, once they hold all that is below seen_transaction_id. While `rebuild_from` is set, the roll-ups of that time are not to be read: they
-    are removed (`rebuild_log_id` NULL), then filled again with the rows below (rebuild_transaction_id,
-    rebuild_below), which is where the others were then, in the order of their ids, up to rebuild_log_id so far.
+    instant, once they hold all that is below seen_transaction_id. While `rebuild_from` is set, the roll-ups of that
+    time are not to be read: they are removed (`rebuild_log_id` NULL), then filled again with the rows below
+    (rebuild_transaction_id, rebuild_below), which is where the others were then, in the order of their ids, up to
+    rebuild_log_id so far.
     """
 
     id = models.SmallIntegerField(primary_key=True, db_default=1)
