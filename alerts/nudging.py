@@ -8,7 +8,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-TASK = "alerts.tasks.send_due"
+TASK = "alerts.tasks.send"
 _SECONDS = 0.1
 
 log = structlog.get_logger()

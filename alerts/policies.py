@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from alerts.models import AlertPolicy
 from alerts.thresholds import Rule
 from plans.charges import Measure, PeriodKind
-from tenants import versions
+from tenants import database, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +16,30 @@ class Policies:
     rules: tuple[Rule, ...]
 
 
+# One statement, which sees number and rows at one instant.
+_LOAD = """
+    SELECT COALESCE((SELECT number FROM tenants_configversion WHERE subject = %(subject)s), 0),
+           p.id, p.feature_id, p.measure, p.period, p.percents, p.amounts
+      FROM (SELECT 1) AS one LEFT JOIN alerts_alertpolicy p ON p.tenant_id IS NOT DISTINCT FROM %(tenant)s
+"""
+
+
 def _load(subject: UUID) -> Policies:
     tenant = None if subject == versions.CATALOGUE else subject
-    with versions.one_instant():
-        number = versions.number_of(subject)
-        rules = tuple(
-            Rule(
-                is_own=tenant is not None,
-                feature=row.feature_id,
-                measure=Measure(row.measure) if row.measure else None,
-                period=PeriodKind(row.period) if row.period else None,
-                percents=tuple(row.percents),
-                amounts=tuple(row.amounts),
-            )
-            for row in AlertPolicy.objects.filter(tenant=tenant)
+    rows = database.rows(_LOAD, {"subject": subject, "tenant": tenant})
+    rules = tuple(
+        Rule(
+            is_own=tenant is not None,
+            feature=feature,
+            measure=Measure(measure) if measure else None,
+            period=PeriodKind(period) if period else None,
+            percents=tuple(percents),
+            amounts=tuple(amounts),
         )
-    return Policies(number, rules)
+        for _, id_, feature, measure, period, percents, amounts in rows
+        if id_ is not None
+    )
+    return Policies(rows[0][0], rules)
 
 
 _POLICIES: versions.Shelf[Policies] = versions.Shelf(_load, capacity=20_000)

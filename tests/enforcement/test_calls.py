@@ -193,7 +193,8 @@ def test_the_number_of_queries_is_as_designed(svc: str, acme: Company, by_token:
     """Defect 31: a permit is one round trip, a denial two, a commit one; snapshots warm."""
     caller = Api(acme.owner.token if by_token else svc)
     warm = body_of("ACME", "PATENT_OPEN")
-    first = caller.post("/enforce", warm, Idempotency_Key="warm").json()["reservation_id"]
+    first, spent = (caller.post("/enforce", warm, Idempotency_Key=key).json()["reservation_id"] for key in ("1", "2"))
+    queries(caller, f"/reservations/{spent}/commit", {})
     assert queries(caller, "/enforce", warm, Idempotency_Key="a") == 1
     assert queries(caller, "/enforce", warm, Idempotency_Key="a") == 1
     assert queries(caller, "/check", warm) == 1
