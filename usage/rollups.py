@@ -106,9 +106,7 @@ def fill(*, for_seconds: float = 30.0, page: int = PAGE) -> int:
         try:
             added = _add_page(most)
         except OperationalError as error:
-            if most == 1 or not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
-                raise
-            most = max(1, most // 2)  # a busy machine or a cold disk: smaller pages from here on
+            most = _halved(most, error)
             continue
         rows += added or 0
         if added is None or added < most:
@@ -120,12 +118,15 @@ def fill(*, for_seconds: float = 30.0, page: int = PAGE) -> int:
 
 def go_on_rebuilding(*, for_seconds: float = 30.0) -> None:
     """Go on with a rebuild whose process is gone; where there is none, or somebody is at it, do nothing."""
-    ends_at = time.monotonic() + for_seconds
+    ends_at, most = time.monotonic() + for_seconds, PAGE
     while time.monotonic() < ends_at:
-        with _locked(waits=False) as found:
-            if found is None or found.rebuilding is None:
-                return
-            _rebuild_slice(found)
+        try:
+            with _locked(waits=False) as found:
+                if found is None or found.rebuilding is None:
+                    return
+                _rebuild_slice(found, most)
+        except OperationalError as error:
+            most = _halved(most, error)
 
 
 def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = lambda share: None) -> None:
@@ -141,17 +142,22 @@ def rebuild(since: datetime, until: datetime, tell: Callable[[float], None] = la
         raise LogIsGone(f"The log before {archived} is archived: only days after {archived} can be computed anew.")
     if not state().is_of_this_cluster:
         raise RestoredElsewhere
-    is_begun, reached = False, 0.0
+    is_begun, reached, most = False, 0.0, PAGE
     while True:
-        with _locked() as found:
-            assert found is not None  # noqa: S101 - it waits for its turn
-            if is_begun and found.rebuilding != mine:
-                break
-            is_begun = is_begun or found.rebuilding in (None, mine)
-            if found.rebuilding is None:
-                _move_rebuild(rebuild_from=mine[0], rebuild_until=mine[1])
-            else:
-                reached = _rebuild_slice(found)
+        try:
+            with _locked() as found:
+                assert found is not None  # noqa: S101 - it waits for its turn
+                if is_begun and found.rebuilding != mine:
+                    break
+                is_mine = found.rebuilding in (None, mine)
+                if found.rebuilding is None:
+                    _move_rebuild(rebuild_from=mine[0], rebuild_until=mine[1])
+                else:
+                    reached = _rebuild_slice(found, most)
+        except OperationalError as error:
+            most = _halved(most, error)
+            continue
+        is_begun = is_begun or is_mine
         if is_begun:
             tell(reached)
     _rebuild_denials(*mine)
@@ -229,17 +235,17 @@ def _midnight(at: date) -> datetime:
     return datetime(at.year, at.month, at.day, tzinfo=UTC)
 
 
-def _rebuild_slice(found: State) -> float:
+def _rebuild_slice(found: State, most: int) -> float:
     """The next step of the rebuild in the state; the share that is done."""
     assert found.rebuild_from is not None  # noqa: S101 - the caller looked
     about: dict[str, Any] = {
-        "rebuild_from": found.rebuild_from, "rebuild_until": found.rebuild_until, "most": PAGE,
+        "rebuild_from": found.rebuild_from, "rebuild_until": found.rebuild_until, "most": most,
         "rebuild_transaction_id": found.rebuild_transaction_id, "rebuild_below": found.rebuild_below,
         "rebuild_log_id": found.rebuild_log_id,
     }  # fmt: skip
     if found.rebuild_log_id is None:
         for level in sql.LEVELS:
-            if _run(sql.REMOVE.format(table=level.table), about) == PAGE:
+            if _run(sql.REMOVE.format(table=level.table), about) == most:
                 return 0.0
         # All are removed; what is added from here on, by whomever, is not what was added before.
         about |= {"rebuild_transaction_id": found.transaction_id, "rebuild_below": found.log_id}
@@ -276,6 +282,13 @@ def _rebuild_denials(since: datetime, until: datetime) -> None:
         at += _DAY
     while _add_denials() == _DENIALS_TOGETHER:
         pass
+
+
+def _halved(most: int, error: OperationalError) -> int:
+    """What to try after a page that took too long: a busy machine or a cold disk. Raises any other error."""
+    if most == 1 or not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+        raise error
+    return most // 2
 
 
 # --- the state ----------------------------------------------------------------
