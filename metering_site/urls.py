@@ -17,6 +17,7 @@ admin.site.unregister(EmailAddress)  # none are kept beside User.email
 urlpatterns = [
     path("accounts/", include("metering_site.account_urls")),
     path("t/<str:ati_id>/", include("usage.pages.urls")),
+    path("t/<str:ati_id>/", include("alerts.pages.urls")),
     path("t/<str:ati_id>/", include("enforcement.pages.tenant_urls")),
     path("", tenants.pages.home, name="home"),
     path("admin/", include("enforcement.pages.urls")),

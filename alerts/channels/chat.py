@@ -1,0 +1,71 @@
+"""By the incoming webhook of a chat: Slack and what takes the same (Mattermost, Rocket.Chat), or Microsoft Teams."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from alerts import posting
+from alerts.fields import CannotDecrypt
+from alerts.messages import Message
+from alerts.models import Channel
+from alerts.outcomes import Outcome, failed
+
+_OF_TEAMS = (".office.com", ".logic.azure.com", ".powerplatform.com", ".powerautomate.com")
+
+
+def send(channel: Channel, message: Message) -> Outcome:
+    """Post a message to the chat, whose whole address is its secret.
+
+    A chat knows no ids: a try whose answer was lost is shown twice.
+    """
+    try:
+        url = channel.secrets[0].open()
+    except (CannotDecrypt, IndexError):
+        return failed("The address of the chat cannot be read: see ENCRYPTION_KEYS.", is_ours=True)
+    is_teams = (urlsplit(url).hostname or "").endswith(_OF_TEAMS)
+    body = card(message) if is_teams else text(message)
+    return posting.post(url, orjson.dumps(body), {"Content-Type": "application/json"})
+
+
+def text(message: Message) -> dict[str, Any]:
+    """The body that Slack takes."""
+    figures = "\n".join(f"• {_plain(figure.label)}: {_plain(figure.value)}" for figure in message.figures)
+    parts = [
+        f"*{_plain(message.title)}*", _plain(message.happened), figures, _plain(message.advice),
+        f"<{message.link}|{_plain(message.link_words)}>",
+    ]  # fmt: skip
+    return {"text": "\n".join(part for part in parts if part)}
+
+
+def card(message: Message) -> dict[str, Any]:
+    """The body that Teams takes: a message with one adaptive card."""
+    body: list[dict[str, Any]] = [
+        {"type": "TextBlock", "text": message.title, "weight": "Bolder", "size": "Medium", "wrap": True},
+        {"type": "TextBlock", "text": message.happened, "wrap": True},
+        {
+            "type": "FactSet",
+            "facts": [{"title": figure.label, "value": figure.value} for figure in message.figures],
+        },
+        {"type": "TextBlock", "text": message.advice, "wrap": True},
+    ]
+    return {
+        "type": "message",
+        "attachments": [
+            {
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "content": {
+                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "body": body,
+                    "actions": [{"type": "Action.OpenUrl", "title": message.link_words, "url": message.link}],
+                },
+            }
+        ],
+    }
+
+
+def _plain(text: str) -> str:
+    """A text in which nothing is markup to Slack: no link, no mention of everybody."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

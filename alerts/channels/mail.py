@@ -1,0 +1,48 @@
+"""By e-mail, as text and HTML, through the server of EMAIL_URL."""
+
+import smtplib
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import BadHeaderError
+from django.template.loader import render_to_string
+
+from alerts.messages import Message
+from alerts.models import Channel
+from alerts.outcomes import SENT, Outcome, Verdict, failed
+
+_REFUSED_FOR_GOOD = 500
+
+
+def send(channel: Channel, message: Message) -> Outcome:
+    """Hand a mail to the mail server. Its Message-ID stays over retries, by which a mailbox knows it again."""
+    try:
+        letter(channel, message).send()
+    except smtplib.SMTPRecipientsRefused as refusal:
+        code = max((code for code, _ in refusal.recipients.values()), default=0)
+        if code >= _REFUSED_FOR_GOOD:
+            return Outcome(verdict=Verdict.RETRY, error=f"The mail server does not take mail for it ({code}).")
+        return failed(f"The mail server does not take mail for it now ({code}).")
+    except smtplib.SMTPResponseException as refusal:
+        return failed(f"The mail server refused it ({refusal.smtp_code}).", is_ours=True)
+    except (smtplib.SMTPException, OSError) as error:
+        return failed(f"The mail server could not be reached ({type(error).__name__}).", is_ours=True)
+    except (BadHeaderError, UnicodeError):
+        return Outcome(verdict=Verdict.IMPOSSIBLE, error="It cannot be written as a mail.")
+    return SENT
+
+
+def letter(channel: Channel, message: Message) -> EmailMultiAlternatives:
+    """The mail that tells a message."""
+    context = {"message": message, "channel": channel, "site": settings.SITE_URL}
+    made = EmailMultiAlternatives(
+        subject=message.title,
+        body=render_to_string("alerts/mail.txt", context),
+        to=[channel.address],
+        headers={
+            "Message-ID": f"<{message.id}@{settings.SITE_URL.partition('://')[2].partition(':')[0]}>",
+            "Auto-Submitted": "auto-generated",  # no holiday notice answers it
+        },
+    )
+    made.attach_alternative(render_to_string("alerts/mail.html", context), "text/html")
+    return made

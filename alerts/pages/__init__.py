@@ -1,0 +1,1 @@
+"""The pages on which a tenant's owners and admins say who is told what."""
