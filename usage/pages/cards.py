@@ -1,6 +1,6 @@
 """The cards of the overview: how each feature's quotas stand, and the spend."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +8,7 @@ from plans.charges import Charge, Measure, PeriodKind
 from plans.models import Unit
 from plans.terms import Catalogue, Entitlements
 from usage.pages.outlook import Outlook, outlook
+from usage.pages.pace import Pace
 from usage.standings import Standing
 
 WATCH, BAD = 0.80, 0.95
@@ -73,15 +74,6 @@ class Card:
 
 def _percent(part: int, whole: int | None) -> float:
     return min(100.0, 100 * part / whole) if whole else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """What the days just past used, in all: units by feature and nano-USD, during `basis`."""
-
-    basis: timedelta
-    units: Mapping[str, int]
-    cost: int
 
 
 def cards(entitled: Entitlements, standings: Iterable[Standing], pace: Pace) -> list[Card]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,14 +14,13 @@ from plans.charges import PeriodKind
 from plans.periods import Period
 from plans.terms import Entitlements
 from usage import queries, standings
-from usage.models import Denial, TenantRollup, UsageLog
-from usage.pages.cards import Card, Pace, cards
+from usage.models import Denial, UsageLog
+from usage.pages.cards import Card, cards
 from usage.pages.explore import drawing, telling, times
 from usage.pages.explore.form import ExploreForm
 from usage.pages.explore.found import find
-from usage.pages.outlook import WINDOW
+from usage.pages.pace import pace_of, quarter_of
 from usage.pages.viewer import TenantPage, Viewer
-from usage.sight import Sight
 
 _CHARTED = {"measure": "cost", "group_by": "task", "range": "period", "compare": "no"}
 _REFUSALS = 5
@@ -75,25 +74,7 @@ def _chart(viewer: Viewer) -> dict[str, Any]:
 def _cards(viewer: Viewer, entitled: Entitlements) -> list[Card]:
     user = viewer.sight.user or str(viewer.user.id)
     found = standings.of(entitled, standings.tasks_of(entitled), user)
-    return cards(entitled, found, _pace(viewer))
-
-
-def _pace(viewer: Viewer) -> Pace:
-    """The pace of the whole tenant, whoever looks: so are the quotas that it is compared with."""
-    everybody = Sight(tenant=viewer.sight.tenant, user=None)
-    first = TenantRollup.objects.for_tenant(viewer.tenant.id).order_by("slot").values_list("slot", flat=True).first()
-    since = _quarter(max(viewer.now - WINDOW, min(first or viewer.now, viewer.now)))
-    rows = queries.usage_by(everybody, "feature", since, viewer.now, [], _MOST_PEOPLE)
-    return Pace(
-        basis=viewer.now - since,
-        units={row["key"]: int(row["units_sum"] or 0) for row in rows},
-        cost=sum(int(row["cost_sum"] or 0) for row in rows),
-    )
-
-
-def _quarter(at: datetime) -> datetime:
-    """The quarter of an hour that an instant lies in begins."""
-    return at - (at - periods.EPOCH) % _QUARTER
+    return cards(entitled, found, pace_of(viewer.sight.tenant, viewer.now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +96,7 @@ class Compared:
 def _today(viewer: Viewer) -> Sequence[Compared]:
     today = periods.period(PeriodKind.DAY, viewer.calendar, viewer.now).start
     yesterday = periods.period(PeriodKind.DAY, viewer.calendar, today - _QUARTER).start
-    by_now = _quarter(viewer.now - (today - yesterday))
+    by_now = quarter_of(viewer.now - (today - yesterday))
     bounds = (yesterday, viewer.now + _QUARTER, [yesterday, by_now, today], 4)
     used = {row["key"]: row for row in queries.usage_by(viewer.sight, "day", *bounds)}
     refused = {row["key"]: row for row in queries.denials_by(viewer.sight, "day", *bounds)}

@@ -1,0 +1,27 @@
+"""The reads of alerts: of one tenant, without those about other people for who sees their own usage alone."""
+
+from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+
+from alerts.models import AlertKind, QuotaAlert, Severity
+from alerts.models.alert import QuotaAlertQuerySet
+from usage.sight import Sight
+
+OPEN, OVER = "open", "over"
+PARAMETERS = {"kind": AlertKind.values, "severity": Severity.values, "state": [OPEN, OVER]}
+"""What a list may be narrowed to."""
+
+
+def alerts(sight: Sight) -> QuotaAlertQuerySet:
+    """Those that somebody may see."""
+    return QuotaAlert.objects.for_tenant(sight.tenant.id).seen_by(sight.user)
+
+
+def chosen(rows: QuotaAlertQuerySet, sent: QueryDict) -> QuotaAlertQuerySet:
+    """Those that the parameters leave. Raises ValidationError, listing what is known."""
+    for name, known in PARAMETERS.items():
+        if name in sent and sent[name] not in known:
+            raise ValidationError({name: f"{sent[name]} is not known. Known: {', '.join(known)}."})
+    named = {name: sent[name] for name in ("kind", "severity") if name in sent}
+    rows = rows.filter(**named)
+    return rows.filter(resolved_at__isnull=sent["state"] == OPEN) if "state" in sent else rows
