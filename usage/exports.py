@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -21,12 +21,10 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 
 from tenants.authentication import Throttled
-from usage import filters, pagination, queries, walks
+from usage import filters, pagination, walks
 from usage.answers import DenialEntry, LogEntry, Summary, SummaryEntry, SummaryFigures
-from usage.filters import DenialFilter, LogFilter
 from usage.models import UsageLog
 from usage.sight import Sight
-from usage.walks import Found
 
 Entry = TypeVar("Entry")
 
@@ -97,16 +95,17 @@ def form_of(request: HttpRequest) -> Form:
 
 def logs(sight: Sight, sent: QueryDict, form: Form) -> HttpResponseBase:
     """The log in sight, newest first, as the filter's parameters leave it. Raises ValidationError and Busy."""
-    found = filters.filtered(LogFilter, sent, queries.logs(sight))
+    found = filters.logs(sight, sent)
     # Tuples with the same names: making models takes longer than everything else.
-    found = Found(rows=cast("QuerySet[UsageLog]", found.rows.values_list(*_FIELDS, named=True)), among=found.among)
-    return answer(LOGS, sight, sent, form, map(partial(map, LogEntry.of), walks.newest_first(found)))
+    plain = cast("QuerySet[UsageLog]", found.rows.values_list(*_FIELDS, named=True))
+    slices = walks.newest_first(replace(found, rows=plain))
+    return answer(LOGS, sight, sent, form, map(partial(map, LogEntry.of), slices))
 
 
 def denials(sight: Sight, sent: QueryDict, form: Form) -> HttpResponseBase:
     """The refusals in sight, newest first, as the filter's parameters leave them. Raises ValidationError and Busy."""
-    found = filters.filtered(DenialFilter, sent, queries.denials(sight))
-    return answer(DENIALS, sight, sent, form, map(partial(map, DenialEntry.of), walks.newest_first(found)))
+    slices = walks.newest_first(filters.denials(sight, sent))
+    return answer(DENIALS, sight, sent, form, map(partial(map, DenialEntry.of), slices))
 
 
 def summary(sight: Sight, sent: QueryDict, form: Form, found: Summary) -> HttpResponseBase:
@@ -149,7 +148,7 @@ def _content(name: str, begun: bytes, parts: Iterator[bytes], last_words: bytes)
         told.info("exported")
     except Exception as error:
         # The web server ends the answer in good order whatever happens here, so that the transfer looks whole.
-        told.exception("export broke off", error=type(error).__name__)
+        told.error("export broke off", error=type(error).__name__)
         yield last_words
         raise
     finally:

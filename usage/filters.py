@@ -7,14 +7,17 @@ from uuid import UUID
 
 import django_filters
 from django import forms
+from django.core.validators import EMPTY_VALUES
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from plans import entitlements
 from plans.codes import Code
+from usage import queries
 from usage.models import Denial, LogStatus, UsageLog
 from usage.queries import first_id_at
+from usage.sight import Sight
 from usage.walks import Found
 
 Row = TypeVar("Row", bound=Model)
@@ -137,25 +140,39 @@ class DenialFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
-def filtered(by: type[django_filters.FilterSet], sent: QueryDict, rows: QuerySet[Row]) -> Found[Row]:
-    """The rows that the parameters leave. Raises ValidationError, naming each that is wrong."""
+def logs(sight: Sight, sent: QueryDict) -> Found[UsageLog]:
+    """The log in sight, as the parameters of LogFilter leave it. Raises ValidationError, naming each that is wrong."""
+    return _filtered(LogFilter, sight, sent, queries.logs(sight), UsageLog.objects.for_tenant(sight.tenant.id))
+
+
+def denials(sight: Sight, sent: QueryDict) -> Found[Denial]:
+    """The refusals in sight, as the parameters of DenialFilter leave them. Raises ValidationError likewise."""
+    return _filtered(DenialFilter, sight, sent, queries.denials(sight), Denial.objects.for_tenant(sight.tenant.id))
+
+
+def _filtered(
+    by: type[django_filters.FilterSet], sight: Sight, sent: QueryDict, rows: QuerySet[Row], among: QuerySet[Row]
+) -> Found[Row]:
     chosen = by(data=sent, queryset=rows)
     if not chosen.is_valid():
         wrong = chosen.form.errors.get_json_data().items()
         raise ValidationError({name: [error["message"] for error in errors] for name, errors in wrong})
-    given = {name: value for name, value in chosen.form.cleaned_data.items() if isinstance(value, datetime)}
+    given = {name: value for name, value in chosen.form.cleaned_data.items() if value not in EMPTY_VALUES}
     for after, before in _RANGES:
         if after in given and before in given and given[after] >= given[before]:
             raise ValidationError({before: f"It must come after {after}."})
-    among = rows.filter(**_bounds(given))
-    left: QuerySet[Row] = chosen.filter_queryset(among)
-    return Found(rows=left, among=among)
+    bounds = _bounds(given)
+    left: QuerySet[Row] = chosen.filter_queryset(rows.filter(**bounds))
+    is_all = sight.user is None and given.keys() <= _OF_IDS
+    return Found(rows=left, among=among.filter(**bounds), is_all=is_all)
 
 
 _RANGES = tuple((f"{name}_after", f"{name}_before") for name in ("recorded_at", "occurred_at", "at"))
 
+_OF_IDS = {"recorded_at_after", "recorded_at_before", "at_after", "at_before"}
 
-def _bounds(given: Mapping[str, datetime]) -> dict[str, UUID]:
+
+def _bounds(given: Mapping[str, Any]) -> dict[str, UUID]:
     """What instants say about ids, which hold that of booking in milliseconds: only those partitions are read.
 
     Nothing is booked long before it occurs; how long after is not known. A refusal's is of its minute.

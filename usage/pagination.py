@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from usage.answers import Page
+from usage.walks import Found
 
 Row = TypeVar("Row", bound=Model)
 Entry = TypeVar("Entry")
@@ -19,6 +20,8 @@ Entry = TypeVar("Entry")
 PARAMETERS = frozenset({"cursor", "page_size"})
 DEFAULT_SIZE = 100
 MAX_SIZE = 500
+REACH = 100_000
+"""How many rows one request looks at: what it does stays short, however few of them are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +39,50 @@ class _Cursor:
     goes_back: bool
 
 
-def newest_first() -> Order[Row]:
-    """By UUIDv7, whose order is that of time."""
-    return Order("id", True, UUID)
+def newest_page(request: Request, found: Found[Row], show: Callable[[Row], Entry]) -> Page[Entry]:
+    """The page of what was found that the request asks for, by UUIDv7, whose order is that of time.
+
+    Where few of many are asked for it looks at REACH rows, by two queries, and may be short, or empty, while it names
+    a page that goes on from there. Raises ValidationError.
+    """
+    order: Order[Row] = Order("id", True, UUID)
+    return page(request, found.rows, order, show, among=None if found.is_all else found.among)
 
 
-def page(request: Request, rows: QuerySet[Row], order: Order[Row], show: Callable[[Row], Entry]) -> Page[Entry]:
-    """The page of `rows` that the request asks for, by one query. Raises ValidationError."""
-    size = _size(request)
-    cursor = _cursor(request, order)
+def page(
+    request: Request,
+    rows: QuerySet[Row],
+    order: Order[Row],
+    show: Callable[[Row], Entry],
+    *,
+    among: QuerySet[Row] | None = None,
+) -> Page[Entry]:
+    """The page of `rows` that the request asks for, by one query, two where `among` is given. Raises ValidationError.
+
+    `among`: more rows, in the order of an index, of which REACH are looked at.
+    """
+    size, cursor = _size(request), _cursor(request, order)
     goes_back = cursor is not None and cursor.goes_back
     descends = order.is_descending != goes_back
-    if cursor is not None:
-        rows = rows.filter(**{f"{order.field}__{'lt' if descends else 'gt'}": cursor.position})
-    found = list(rows.order_by(f"-{order.field}" if descends else order.field)[: size + 1])
+    by = f"-{order.field}" if descends else order.field
+    beyond = {} if cursor is None else {f"{order.field}__{'lt' if descends else 'gt'}": cursor.position}
+    edge = None
+    if among is not None:
+        edge = among.filter(**beyond).order_by(by).values_list(order.field, flat=True)[REACH - 1 : REACH].first()
+        if edge is not None:
+            beyond[f"{order.field}__{'gte' if descends else 'lte'}"] = edge
+    found = list(rows.filter(**beyond).order_by(by)[: size + 1])
     goes_on = len(found) > size
-    found = found[:size]
+    shown = found[:size]
+    stop = getattr(shown[-1], order.field) if goes_on else edge
+    start = getattr(shown[0], order.field) if shown and cursor is not None else None
     if goes_back:
-        found.reverse()
-    has_next = goes_back or goes_on
-    has_previous = goes_on if goes_back else cursor is not None
+        shown.reverse()
+        start, stop = stop, start
     return Page(
-        results=[show(row) for row in found],
-        next=_address(request, "n", getattr(found[-1], order.field)) if found and has_next else None,
-        previous=_address(request, "p", getattr(found[0], order.field)) if found and has_previous else None,
+        results=[show(row) for row in shown],
+        next=None if stop is None else _address(request, "n", stop),
+        previous=None if start is None else _address(request, "p", start),
     )
 
 

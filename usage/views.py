@@ -10,12 +10,10 @@ from rest_framework.request import Request
 from plans.calendars import calendar_of
 from tenants.models import Scope
 from tenants.views import CallerView, caller_of, json_answer, note
-from usage import exports, filters, pagination, queries, sight, summaries
+from usage import exports, filters, pagination, sight, summaries
 from usage.answers import DenialEntry, LogEntry
 from usage.exports import Form
 from usage.filters import DenialFilter, LogFilter
-from usage.models import Denial, UsageLog
-from usage.pagination import Order, newest_first
 from usage.sight import Sight
 
 
@@ -46,9 +44,8 @@ class LogsView(ReadView):
         seen, sent, form = self.sight(request), request.query_params, exports.form_of(request)
         if form is not Form.JSON:
             return exports.logs(seen, sent, form)
-        rows = filters.filtered(LogFilter, sent, queries.logs(seen)).rows
-        order: Order[UsageLog] = newest_first()
-        return json_answer(pagination.page(request, rows, order, LogEntry.of), headers=exports.VARY)
+        found = pagination.newest_page(request, filters.logs(seen, sent), LogEntry.of)
+        return json_answer(found, headers=exports.VARY)
 
 
 class DenialsView(ReadView):
@@ -60,9 +57,8 @@ class DenialsView(ReadView):
         seen, sent, form = self.sight(request), request.query_params, exports.form_of(request)
         if form is not Form.JSON:
             return exports.denials(seen, sent, form)
-        rows = filters.filtered(DenialFilter, sent, queries.denials(seen)).rows
-        order: Order[Denial] = newest_first()
-        return json_answer(pagination.page(request, rows, order, DenialEntry.of), headers=exports.VARY)
+        found = pagination.newest_page(request, filters.denials(seen, sent), DenialEntry.of)
+        return json_answer(found, headers=exports.VARY)
 
 
 class SummaryView(ReadView):

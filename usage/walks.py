@@ -15,11 +15,13 @@ SLICE = 2_000
 class Found(Generic[Row]):
     """The `rows` that are asked for, `among` those that an index gives in the order of their ids.
 
-    However few of many are asked for, a slice of the others is passed over in one short query.
+    However few of many are asked for, a stretch of the others is passed over in one short query. `is_all`: nothing
+    but ids tells the two apart.
     """
 
     rows: QuerySet[Row]
     among: QuerySet[Row]
+    is_all: bool
 
 
 def newest_first(found: Found[Row]) -> Iterator[list[Row]]:

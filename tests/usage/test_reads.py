@@ -148,6 +148,28 @@ def test_a_log_in_pages_is_whole_and_new_rows_shift_nothing(api: Api, acme: Comp
     assert newest["previous"] is None
 
 
+def test_a_page_looks_only_so_far_for_rows_that_are_rare_and_says_where_it_goes_on(
+    api: Api, acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("usage.pagination.REACH", 3)
+    booked = [book(api, "ACME", user="rare" if number in (0, 1, 9) else "other") for number in range(11)]
+
+    def walk(answer: dict[str, Any], way: str) -> list[list[str]]:
+        pages = []
+        while answer[way]:
+            answer = api.client.get(answer[way], headers=api.headers).json()
+            pages.append([row["id"] for row in answer["results"]])
+            last.append(answer)
+        return pages
+
+    first = api.get("/usage/logs", tenant="ACME", user="rare").json()
+    last = [first]
+    assert [row["id"] for row in first["results"]] == [booked[9]]
+    assert walk(first, "next") == [[], [], [booked[1], booked[0]]]
+    assert walk(last[-1], "previous") == [[], [], [booked[9]], []]
+    assert walk(last[-2], "next") == [[], [], [booked[1], booked[0]], []]
+
+
 def test_the_address_of_the_next_page_is_a_path_where_the_host_is_not_a_page_s(
     api: Api, acme: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,23 +1,18 @@
 """The log and the refusals as a list, newest first, and as files."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import BadRequest
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from usage import exports, filters, pagination, queries
-from usage.exports import Form
-from usage.filters import DenialFilter, LogFilter
+from usage import exports, filters, pagination
+from usage.exports import Busy, Form
 from usage.pages.activity.form import ActivityForm
 from usage.pages.viewer import TenantPage, Viewer
-from usage.pagination import Order
 from usage.walks import Found
-
-Row = TypeVar("Row", bound=Model)
 
 
 class ActivityPage(TenantPage):
@@ -31,7 +26,7 @@ class ActivityPage(TenantPage):
         if not form.is_valid():
             return self.show("usage/activity.html", status=422, **context)
         try:
-            rows = _page(request, _found(form, self.viewer))
+            rows = pagination.newest_page(Request(request), _found(form, self.viewer), lambda row: row)
         except ValidationError as error:
             raise BadRequest(str(error)) from error
         return self.show(
@@ -54,15 +49,14 @@ class ActivityExport(TenantPage):
             return self.show("usage/activity.html", status=422, form=form)
         kind = Form.NDJSON if request.GET.get("format") == Form.NDJSON else Form.CSV
         export = exports.denials if form.is_of_refusals else exports.logs
-        return export(self.viewer.sight, form.parameters(), kind)
+        try:
+            return export(self.viewer.sight, form.parameters(), kind)
+        except Busy as busy:
+            later = {"Retry-After": str(busy.retry_after_seconds)}
+            return HttpResponse(str(busy), status=429, content_type="text/plain", headers=later)
 
 
 def _found(form: ActivityForm, viewer: Viewer) -> Found[Any]:
     if form.is_of_refusals:
-        return filters.filtered(DenialFilter, form.parameters(), queries.denials(viewer.sight))
-    return filters.filtered(LogFilter, form.parameters(), queries.logs(viewer.sight))
-
-
-def _page(request: HttpRequest, found: Found[Row]) -> Any:  # noqa: ANN401 - a page of rows of either kind
-    order: Order[Row] = pagination.newest_first()
-    return pagination.page(Request(request), found.rows, order, lambda row: row)
+        return filters.denials(viewer.sight, form.parameters())
+    return filters.logs(viewer.sight, form.parameters())
