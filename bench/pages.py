@@ -36,7 +36,14 @@ from usage.sight import Sight  # noqa: E402
 BEGIN, END = "<!-- pages: written by python -m bench.pages -->", "<!-- pages: end -->"
 TENANT = "GENERATED_1"
 DAYS = 31
-_TABLES = ("usage_usagelog", "usage_usagerollup", "usage_tenantrollup", "usage_dayrollup", "usage_tenantdayrollup")
+_TABLES = (
+    "usage_usagelog",
+    "usage_usagerollup",
+    "usage_tenantrollup",
+    "usage_dayrollup",
+    "usage_tenantdayrollup",
+    "usage_userdayrollup",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +168,8 @@ def written(prepared_by: str, found: Mapping[str, list[float]], of_tenant: str, 
         f"`python -m bench.pages` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load average {load:.1f}: "
         f"{counts['usage_usagelog']:,} rows of the log over {DAYS} days, {of_tenant} of them of the tenant that is "
         f"asked about, in the last 30 days. Roll-ups: {counts['usage_usagerollup']:,} rows by user, "
-        f"{counts['usage_tenantrollup']:,} of whole tenants, {counts['usage_dayrollup']:,} of days by user, "
-        f"{counts['usage_tenantdayrollup']:,} of days of whole tenants.",
+        f"{counts['usage_tenantrollup']:,} of tenants; {counts['usage_dayrollup']:,} of days by user, "
+        f"{counts['usage_tenantdayrollup']:,} of days of tenants, {counts['usage_userdayrollup']:,} of days of users.",
         prepared_by,
         "",
         f"Time in the server for one request, of {repetitions} after a first one, in milliseconds:",

@@ -31,7 +31,8 @@ BY_DAY = Level(
     slot=_DAY,
 )  # fmt: skip
 TOGETHER_BY_DAY = Level(table="usage_tenantdayrollup", width=timedelta(days=1), keys=SHARED_KEYS, slot=_DAY)
-LEVELS = (BY_USER, TOGETHER, BY_DAY, TOGETHER_BY_DAY)
+USERS_BY_DAY = Level(table="usage_userdayrollup", width=timedelta(days=1), keys=("user_key", "status"), slot=_DAY)
+LEVELS = (BY_USER, TOGETHER, BY_DAY, TOGETHER_BY_DAY, USERS_BY_DAY)
 
 COUNTS = (
     "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "api_calls",

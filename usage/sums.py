@@ -16,7 +16,16 @@ from django.db import connection
 
 from tenants import versions
 from usage import rollups
-from usage.rollup_queries import BUCKETS, BY_DAY, BY_USER, OF_A_BOOKING, TOGETHER, TOGETHER_BY_DAY, Level
+from usage.rollup_queries import (
+    BUCKETS,
+    BY_DAY,
+    BY_USER,
+    OF_A_BOOKING,
+    TOGETHER,
+    TOGETHER_BY_DAY,
+    USERS_BY_DAY,
+    Level,
+)
 from usage.rollups import State
 from usage.sight import Sight
 
@@ -102,7 +111,8 @@ def usage(
     if "user" in where or (by == "user" and only is not None):
         levels = [BY_USER]
     else:
-        levels = [BY_DAY, BY_USER] if by == "user" else [TOGETHER_BY_DAY, TOGETHER]
+        by_day = USERS_BY_DAY if narrowed.keys() <= set(USERS_BY_DAY.keys) else BY_DAY
+        levels = [by_day, BY_USER] if by == "user" else [TOGETHER_BY_DAY, TOGETHER]
     keys = [*narrowed, *([] if by is None else [COLUMNS[by]]), "status"]
     numbers = [_SUMMED.get(name, name) for name in figures]
     union = _Union(sight.tenant.id, list(dict.fromkeys(keys)), list(dict.fromkeys(numbers)), narrowed)

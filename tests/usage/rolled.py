@@ -21,6 +21,7 @@ from usage.models import (
     TenantRollup,
     UsageLog,
     UsageRollup,
+    UserDayRollup,
 )
 
 COUNTS = (
@@ -100,6 +101,8 @@ def assert_equal_to_the_log() -> None:
     assert stored(TenantRollup, together) == expected(rows, quarter, together)
     assert stored(DayRollup, KEYS) == expected(rows, day, KEYS)
     assert stored(TenantDayRollup, together) == expected(rows, day, together)
+    users = ["tenant_id", "user_key", "status"]
+    assert stored(UserDayRollup, users) == expected(rows, day, users)
     refused: Counter[tuple[Any, ...]] = Counter()
     for each in Denial.objects.all():
         refused[each.tenant_id, quarter(each.minute), each.code, each.user_key, each.feature_id, each.task_id] += (

@@ -25,6 +25,7 @@ from usage.models import (
     TenantDayRollup,
     UsageLog,
     UsageRollup,
+    UserDayRollup,
 )
 
 COST = [charge("COST", 250)]
@@ -147,7 +148,13 @@ def tampered(committed: None, books: Books, small_pages: None) -> Traffic:
     traffic.go_on(120)
     fill()
     with connection.cursor() as cursor:
-        for table in ("usage_usagerollup", "usage_tenantrollup", "usage_dayrollup", "usage_tenantdayrollup"):
+        for table in (
+            "usage_usagerollup",
+            "usage_tenantrollup",
+            "usage_dayrollup",
+            "usage_tenantdayrollup",
+            "usage_userdayrollup",
+        ):
             cursor.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} LIMIT 3)")
             cursor.execute(f"UPDATE {table} SET units = units + 1, latency_histogram = '{{1,2,3}}', cost = NULL")
         cursor.execute("UPDATE usage_denialrollup SET count = count + 1")
@@ -240,13 +247,15 @@ def test_fillers_that_are_killed_lose_nothing_and_add_nothing_twice(committed: N
     assert_equal_to_the_log()
 
 
-def test_days_of_tenants_are_made_of_what_was_rolled_up_before_there_were_any(committed: None, books: Books) -> None:
+def test_days_are_made_of_what_was_rolled_up_before_there_were_any(committed: None, books: Books) -> None:
     Traffic(books, 9).go_on(100)
     fill()
     for _ in range(2):
         TenantDayRollup.objects.filter(status="COMPLETED").delete()
+        UserDayRollup.objects.filter(status="COMPLETED").delete()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(import_module("usage.migrations.0016_days_of_tenants_that_were")._FROM_QUARTERS)
+            cursor.execute(import_module("usage.migrations.0018_days_of_users_that_were")._FROM_DAYS)
     assert_equal_to_the_log()
 
 

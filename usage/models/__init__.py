@@ -16,10 +16,11 @@ from usage.models.rollup import (
     TenantDayRollup,
     TenantRollup,
     UsageRollup,
+    UserDayRollup,
 )
 
 __all__ = [
     "Certainty", "DayRollup", "Denial", "DenialRollup", "Erasure", "HoldEstimate", "LogArchive", "LogStatus",
     "ReservationStatus", "RollupState", "TenantDayRollup", "TenantRollup", "UsageEvent", "UsageLog", "UsageMeter",
-    "UsageQuerySet", "UsageReservation", "UsageRollup",
+    "UsageQuerySet", "UsageReservation", "UsageRollup", "UserDayRollup",
 ]  # fmt: skip

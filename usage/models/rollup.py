@@ -23,10 +23,6 @@ class Sums(models.Model):
     id = models.UUIDField(primary_key=True, db_default=RandomUUID())
     tenant = loose(Tenant)
     slot = models.DateTimeField()
-    feature = loose(Feature)
-    task = loose(Task)
-    model_class = loose(ModelClass, null=True)
-    api_code = models.CharField(max_length=64, null=True)
     status = models.CharField(max_length=16, choices=LogStatus)
     bookings = models.BigIntegerField()
     unpriced = models.BigIntegerField()
@@ -54,10 +50,22 @@ class Sums(models.Model):
         ordering = ["-slot"]
 
     def __str__(self) -> str:
-        return f"{self.slot:%Y-%m-%d %H:%M} {self.task_id} {self.status}"
+        return f"{self.slot:%Y-%m-%d %H:%M} {self.status}"
 
 
-class UsageRollup(Sums):
+class KindSums(Sums):
+    """Sums by all that tells calls apart but who made them."""
+
+    feature = loose(Feature)
+    task = loose(Task)
+    model_class = loose(ModelClass, null=True)
+    api_code = models.CharField(max_length=64, null=True)
+
+    class Meta(Sums.Meta):
+        abstract = True
+
+
+class UsageRollup(KindSums):
     """15 minutes of occurred_at: no day of any zone begins within them."""
 
     user_key = models.CharField(max_length=128, null=True)
@@ -79,7 +87,7 @@ class UsageRollup(Sums):
         ]
 
 
-class TenantRollup(Sums):
+class TenantRollup(KindSums):
     """15 minutes of all users together: what a whole tenant used is read here, and does not grow with its users."""
 
     class Meta(Sums.Meta):
@@ -97,7 +105,7 @@ class TenantRollup(Sums):
         ]
 
 
-class DayRollup(Sums):
+class DayRollup(KindSums):
     """A whole day of UTC: the middle of a long range that is summed by user, whose ends are read by 15 minutes."""
 
     user_key = models.CharField(max_length=128, null=True)
@@ -117,7 +125,7 @@ class DayRollup(Sums):
         ]
 
 
-class TenantDayRollup(Sums):
+class TenantDayRollup(KindSums):
     """A whole day of UTC of all users together: the middle of a long range, few rows however much there was."""
 
     class Meta(Sums.Meta):
@@ -132,6 +140,26 @@ class TenantDayRollup(Sums):
         indexes = [
             # a rebuild removes what it computes anew
             models.Index(fields=["slot"], name="usage_tenantdayrollup_slot"),
+        ]
+
+
+class UserDayRollup(Sums):
+    """A whole day of UTC of a user, whatever they did: who used how much over a long range."""
+
+    user_key = models.CharField(max_length=128, null=True)
+
+    class Meta(Sums.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "slot", "user_key", "status"],
+                name="usage_userdayrollup_key",
+                nulls_distinct=False,
+            ),
+            one_of("status", LogStatus, "usage_userdayrollup_status"),
+        ]
+        indexes = [
+            # a rebuild removes what it computes anew
+            models.Index(fields=["slot"], name="usage_userdayrollup_slot"),
         ]
 
 
