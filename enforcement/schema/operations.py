@@ -11,6 +11,8 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 
+from alerts.answers import AlertEntry
+from alerts.views import AlertsView
 from enforcement import events, reads, simulations, views
 from enforcement.answers import (
     Committed,
@@ -197,6 +199,10 @@ OPERATIONS = [
     Operation(
         view=usage_views.DenialsView, method="get", id="denials", tag="Reads", summary="The refusals",
         answer=ref(Page[DenialEntry]), entry=ref(DenialEntry), problems=(404,), parameters=parameters.DENIALS,
+    ),
+    Operation(
+        view=AlertsView, method="get", id="alerts", tag="Reads", summary="What was noticed: quotas, spikes, expiries",
+        answer=ref(Page[AlertEntry]), problems=(404,), parameters=parameters.ALERTS,
     ),
 ]  # fmt: skip
 

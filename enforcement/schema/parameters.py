@@ -5,6 +5,7 @@ from collections.abc import Collection
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from alerts.queries import PARAMETERS as ALERT_PARAMETERS
 from plans.charges import PeriodKind
 from plans.codes import Code
 from usage.exports import Form
@@ -66,7 +67,8 @@ _PAGES = [
     _query("cursor", "Where the page begins: from `next` or `previous` of an answer."),
     OpenApiParameter(
         "page_size", {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE},
-        OpenApiParameter.QUERY, description="Rows on a page.",
+        OpenApiParameter.QUERY, description="Most rows on a page. Where few of many are asked for a page may hold "
+        "fewer, or none, before the last: follow `next` until it is null.",
     ),
 ]  # fmt: skip
 _FILES = [
@@ -110,3 +112,8 @@ DENIALS = [
     *_PAGES,
     *_FILES,
 ]  # fmt: skip
+ALERTS = [
+    TENANT,
+    *(_query(name, f"Those of this {name}.", enum=known) for name, known in ALERT_PARAMETERS.items()),
+    *_PAGES,
+]

@@ -141,10 +141,11 @@ def test_the_answers_of_reads_are_as_described(api: Api, acme: Company) -> None:
     for key, tokens in (("1", 10), ("2", 10**6)):
         answer = api.enforce("ACME", TASK, key=key, user="u-1", tokens_in=tokens, tokens_out=10)
         assert_described("decision", api.get(f"/decisions/{answer['decision_id']}", tenant="ACME"))
-    api.commit(api.enforce("ACME", TASK, user="u-1", tokens_in=1, tokens_out=1)["reservation_id"])
+    used = {"input_tokens": 1, "output_tokens": 2_600}
+    api.commit(api.enforce("ACME", TASK, user="u-1", tokens_in=1, tokens_out=1)["reservation_id"], usage=used)
     refused = api.enforce("ACME", TASK, user="u-1", tokens_in=1, tokens_out=5_000)
     assert_described("decision", api.get(f"/decisions/{refused['decision_id']}", tenant="ACME"))
-    for read in ("entitlements", "usage_meters", "usage_logs", "usage_summary", "denials"):
+    for read in ("entitlements", "usage_meters", "usage_logs", "usage_summary", "denials", "alerts"):
         path = operations()[read]["path"].removeprefix("/api/v1")
         query = {"user": "u-1"} if read == "entitlements" else {}
         body = assert_described(read, api.get(path, tenant="ACME", **query))
