@@ -7,7 +7,7 @@ from django.core.management import call_command
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "metering_site.settings")
 
-app = Celery("metering")
+app = Celery("metering", amqp="metering_site.broker:Amqp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -1,0 +1,104 @@
+"""Sending by a real worker and beat on a real Valkey, each of which is killed and comes back."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from alerts.models import Delivery, DeliveryState
+from metering_site.embedded.processes import wait_until
+from metering_site.embedded.valkey import Valkey
+from tests.alerts.telling import alert, channel
+from tests.cast import Company
+from tests.usage.crew import database_url
+
+PATIENCE_SECONDS = 120
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def program(folder: Path, valkey: Valkey, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One of Celery's programs on the test's database, with all of its processes killed at the end."""
+    with (folder / f"{arguments[0]}.log").open("ab") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "metering_site", *arguments],
+            cwd=PROJECT, stdout=log, stderr=log, start_new_session=True,
+            env={
+                **os.environ, "DATABASE_URL": database_url(), "REDIS_URL": valkey.url,
+                "ALERTS_ALLOW_PRIVATE_TARGETS": "true",
+            },
+        )  # fmt: skip
+    try:
+        yield started
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path, as a socket needs."""
+    with tempfile.TemporaryDirectory(prefix="mtr") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def valkey(folder: Path) -> Iterator[Valkey]:
+    made = Valkey(folder)
+    made.start()
+    yield made
+    made.kill()
+
+
+def all_sent() -> bool:
+    return not Delivery.objects.exclude(state=DeliveryState.SENT).exists()
+
+
+def test_a_killed_worker_and_a_killed_valkey_lose_nothing(
+    committed: None, acme: Company, sink: HTTPServer, folder: Path, valkey: Valkey
+) -> None:
+    """What was being sent comes again under its id; what waited while Valkey was away goes out once it is back."""
+    asked, may_end = threading.Event(), threading.Event()
+    ids: list[str] = []
+
+    def stall_at_first(request: Request) -> Response:
+        ids.append(request.headers["webhook-id"])
+        if not asked.is_set():
+            asked.set()
+            may_end.wait(PATIENCE_SECONDS)
+        return Response("ok")
+
+    sink.expect_request("/hook").respond_with_handler(stall_at_first)
+    channel(acme.tenant, sink.url_for("/hook"))
+    worker = ("worker", "--pool=threads", "--concurrency=2", "--without-gossip", "--without-mingle")
+    beat = ("beat", f"--schedule={folder / 'schedule'}", "--pidfile=")
+    with ExitStack() as programs:
+        programs.callback(may_end.set)
+        programs.enter_context(program(folder, valkey, *beat))
+        alert(acme.tenant, 50)
+        with program(folder, valkey, *worker):
+            assert asked.wait(PATIENCE_SECONDS), "the worker sends"
+        assert not all_sent()
+        programs.enter_context(program(folder, valkey, *worker))
+        assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
+        assert len(ids) == 2
+        assert len(set(ids)) == 1
+
+        valkey.kill()
+        for threshold in (80, 95):
+            alert(acme.tenant, threshold)
+        assert Delivery.objects.filter(state=DeliveryState.PENDING).count() == 2
+        assert not wait_until(all_sent, seconds=12), "nobody tells the worker"
+        valkey.start()
+        assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
+    assert len(set(ids)) == 3
+    assert len(ids) == 4
