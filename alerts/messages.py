@@ -143,6 +143,9 @@ def _context(alert: QuotaAlert, numbers: Mapping[str, Any], place: Place) -> dic
         "numbers": numbers,
         "what": _what(numbers, place),
         "when": _WHEN.get(numbers.get("period", ""), ""),
+        "of_what": _of_what(numbers, place),
+        "is_shared": not (numbers.get("task") or numbers.get("feature")),
+        "is_money": numbers.get("measure") == Measure.COST,
         "is_at_once": numbers.get("measure") == Measure.SLOTS,
         "user": place.names.get(alert.user_key, alert.user_key) if alert.user_key else None,
         "used": _amount(used, unit),
@@ -167,6 +170,14 @@ def _what(numbers: Mapping[str, Any], place: Place) -> str:
     return f"{shared} of {name}" if shared else name
 
 
+def _of_what(numbers: Mapping[str, Any], place: Place) -> str:
+    """What there is a share of: “the limit of Patent drafting”, “the budget”."""
+    code = numbers.get("task") or numbers.get("feature")
+    if numbers.get("measure") == Measure.COST:
+        return f"the budget of {place.names.get(code, code)}" if code else "the budget"
+    return f"the limit of {_what(numbers, place)}"
+
+
 def _amount(value: int | None, unit: str | None) -> str:
     """An amount with its unit: “4,012,300 tokens”, “USD 40.00”."""
     if value is None:
@@ -178,9 +189,9 @@ def _amount(value: int | None, unit: str | None) -> str:
 
 
 def _share(used: int | None, limit: int | None, unit: str | None) -> str:
-    """“4,012,300 of 5,000,000 tokens”, “USD 31.20 of 50.00”."""
+    """“4,012,300 of 5,000,000 tokens”, “USD 31.20 of USD 50.00”."""
     if unit == "USD":
-        return f"{_amount(used, unit)} of {figures.usd(limit)}"
+        return f"{_amount(used, unit)} of {_amount(limit, unit)}"
     return f"{figures.number(used)} of {_amount(limit, unit)}"
 
 

@@ -50,8 +50,8 @@ def test_a_share_of_a_quota_is_told_with_its_numbers_in_the_zone_of_the_tenant()
 
 def test_money_is_dollars_to_people_and_a_decimal_string_to_programs() -> None:
     message = told(threshold=100, numbers=SPEND)
-    assert message.title == "Acme: the limit of Spend is reached this period"
-    assert message.happened == "Acme has used USD 50.12 of 50.00 of Spend this period, which is 100.2 %."
+    assert message.title == "Acme: the budget is used up this period"
+    assert message.happened == "Acme has spent USD 50.12 of USD 50.00 this period, which is 100.2 %."
     assert message.data["numbers"]["used"] == "50.12"
     assert message.data["numbers"]["limit"] == "50.00"
 
@@ -74,7 +74,7 @@ def test_calls_at_once_are_told_as_that() -> None:
 
 def test_an_amount_is_told_without_a_limit() -> None:
     message = told(AlertKind.AMOUNT, 40_000_000_000, numbers=SPEND | {"limit": None, "left": None})
-    assert message.title == "Acme: Spend has reached USD 40.00 this period"
+    assert message.title == "Acme: USD 40.00 spent this period"
     assert Figure("Limit", "unlimited") in message.figures
 
 
