@@ -1,5 +1,7 @@
 """The reads of alerts: of one tenant, without those about other people for who sees their own usage alone."""
 
+from dataclasses import dataclass
+
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
@@ -7,6 +9,8 @@ from alerts.models import AlertKind, QuotaAlert, Severity
 from alerts.models.alert import QuotaAlertQuerySet
 from usage.sight import Sight
 
+MOST = 1_000
+"""Counted up to here."""
 OPEN, OVER = "open", "over"
 PARAMETERS = {"kind": AlertKind.values, "severity": Severity.values, "state": [OPEN, OVER]}
 """What a list may be narrowed to."""
@@ -25,3 +29,17 @@ def chosen(rows: QuotaAlertQuerySet, sent: QueryDict) -> QuotaAlertQuerySet:
     named = {name: sent[name] for name in ("kind", "severity") if name in sent}
     rows = rows.filter(**named)
     return rows.filter(resolved_at__isnull=sent["state"] == OPEN) if "state" in sent else rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Alerts that still hold: how many (counted up to a bound), and what they are, each once."""
+
+    count: int
+    kinds: tuple[str, ...]
+
+
+def open_for_operators() -> Open:
+    """Those told to super admins that still hold."""
+    kinds = list(QuotaAlert.objects.of_operators().open().values_list("kind", flat=True)[:MOST])
+    return Open(count=len(kinds), kinds=tuple(sorted({AlertKind(kind).label for kind in kinds})))

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts import queries
 from plans import rollouts
 from plans.models import LLMModel
 from tenants.admin.figures import number
@@ -37,7 +38,7 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def lines(now: datetime) -> list[Line]:
     """What there is to do, the most pressing first. Each is a short question to the database."""
-    found = _gates(now)
+    found = _alerts() + _gates(now)
     unpriced = [str(model) for model in LLMModel.objects.active().unpriced(now)]
     if unpriced:
         names = first_of(unpriced, _NAMED)
@@ -65,6 +66,16 @@ def lines(now: datetime) -> list[Line]:
         what = f"{_of(stray, 'row')} of the log in its default partition"
         found.append(Line(count=_bounded(stray), what=what, todo=todo, link=link))
     return found
+
+
+def _alerts() -> list[Line]:
+    """What was noticed and still holds, told to super admins; not what tenants are told of their own quotas."""
+    found = queries.open_for_operators()
+    if not found.count:
+        return []
+    link = f"{reverse('admin:alerts_quotaalert_changelist')}?when=any&state=open&told=operators"
+    todo = f"Each says what to do, and goes once it is over: {first_of(found.kinds, _NAMED).lower()}."
+    return [Line(count=_bounded(found.count), what=f"open {_of(found.count, 'alert')}", todo=todo, link=link)]
 
 
 def _gates(now: datetime) -> list[Line]:

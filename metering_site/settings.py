@@ -206,6 +206,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     # The next one does the work of one that nobody began in time.
     "send-alerts": {"task": "alerts.tasks.send", "schedule": 1.0, "options": {"expires": 1.0}},
+    "sweep-alerts": {"task": "alerts.tasks.sweep", "schedule": 60.0, "options": {"expires": 60.0}},
+    "look-closely": {"task": "alerts.tasks.look_closely", "schedule": 900.0, "options": {"expires": 900.0}},
     "sweep-simulations": {"task": "enforcement.tasks.sweep_simulations", "schedule": 60.0},
     # One that nobody began in time is not worth doing: the next one does its work.
     "fill-rollups": {"task": "usage.tasks.fill_rollups", "schedule": 5.0, "options": {"expires": 5.0}},

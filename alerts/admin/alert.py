@@ -30,12 +30,27 @@ class OpenFilter(SimpleListFilter):
         return queryset.filter(resolved_at__isnull=self.value() == "open")
 
 
+class ToldFilter(SimpleListFilter):
+    """Those told to super admins, or to tenants."""
+
+    title = "told to"
+    parameter_name = "told"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        return [("operators", "Super admins"), ("tenants", "Tenants")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[QuotaAlert]) -> QuerySet[QuotaAlert]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(tenant__isnull=self.value() == "operators")
+
+
 @admin.register(QuotaAlert)
 class QuotaAlertAdmin(LedgerAdmin):
     """What was noticed, once each, and until when it held."""
 
     list_display = ["created_at", "shown_severity", "kind", "told", "subject", "threshold", "resolved_at"]
-    list_filter = [("tenant", AutocompleteSelectFilter), WhenFilter, OpenFilter, "severity", "kind"]
+    list_filter = [("tenant", AutocompleteSelectFilter), WhenFilter, OpenFilter, ToldFilter, "severity", "kind"]
     list_select_related = ["tenant"]
     search_fields = ["subject"]
     search_help_text = "Part of what it is about"

@@ -103,16 +103,17 @@ _SUMMED = {
 
 def _sums(slots: Q) -> dict[UUID, dict[str, int]]:
     rows = TenantRollup.objects.filter(slots).order_by().values("tenant").annotate(**_SUMMED)
-    return {row["tenant"]: _named(row) for row in rows}
+    return {tenant: _named(*sums) for tenant, *sums in rows.values_list("tenant", *_SUMMED)}
 
 
 def _slots(slots: Q, tenants: Collection[UUID]) -> list[tuple[UUID, datetime, dict[str, int]]]:
     rows = TenantRollup.objects.filter(slots, tenant__in=tenants).order_by().values("tenant", "slot")
-    return [(row["tenant"], row["slot"], _named(row)) for row in rows.annotate(**_SUMMED)]
+    found = rows.annotate(**_SUMMED).values_list("tenant", "slot", *_SUMMED)
+    return [(tenant, slot, _named(*sums)) for tenant, slot, *sums in found]
 
 
-def _named(row: Mapping[str, int]) -> dict[str, int]:
-    return {"operations": int(row["operations"]), "tokens": int(row["tokens"]), "cost": int(row["spend"])}
+def _named(operations: int, tokens: int, spend: int) -> dict[str, int]:
+    return {"operations": int(operations), "tokens": int(tokens), "cost": int(spend)}
 
 
 def _between(rows: list[tuple[UUID, datetime, dict[str, int]]], start: datetime) -> Mapping[UUID, Mapping[str, int]]:

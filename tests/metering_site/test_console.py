@@ -8,6 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts.models import AlertKind, Severity
+from alerts.noticing import Noticed, notice, resolve
 from metering_site.console import Line, lines
 from plans.models import LLMModel, ModelPrice
 from tests import cast, console
@@ -53,6 +55,26 @@ def test_where_all_is_well_the_home_says_so(browser: Client) -> None:
     assert page.context["attention"] == []
     assert "Needs attention Nothing at present." in console.text_of(page)
     assert f'href="{reverse("rollout")}"' in page.content.decode()
+
+
+def test_alerts_of_super_admins_that_still_hold_need_attention(browser: Client, acme: cast.Company) -> None:
+    assert line("alert") is None
+    told = [
+        Noticed(
+            tenant=tenant, kind=AlertKind.UNPRICED, severity=Severity.WARNING, subject="model=x", threshold=0,
+            episode="today", numbers={},
+        )
+        for tenant in (None, acme.tenant.id)
+    ]  # fmt: skip
+    now = timezone.now()
+    ids = notice(told, now)
+    found = line("alert")
+    assert found is not None
+    assert (found.count, found.what) == ("1", "open alert")
+    assert len(listed(browser, found)) == 1
+    assert "1 open alert" in console.text_of(browser.get("/admin/"))
+    resolve(ids, now)
+    assert line("alert") is None
 
 
 def test_gates_that_are_only_observed_need_attention(browser: Client, acme: cast.Company) -> None:
