@@ -16,7 +16,7 @@ from tests.usage import blocked
 from tests.usage.crew import crew
 from tests.usage.ledger_world import Books, charge, end, totals
 from tests.usage.rolled import Traffic, assert_equal_to_the_log, fill
-from usage import rollups
+from usage import rollups, tasks
 from usage.models import (
     Denial,
     DenialRollup,
@@ -207,8 +207,7 @@ def test_a_rebuild_that_was_stopped_is_finished_by_the_next_filling(tampered: Tr
         rollups.rebuild(books.at - timedelta(days=5), books.at + timedelta(days=1), stop)
     assert rollups.state().rebuilding is not None
     tampered.go_on(20)
-    fill()
-    rollups.go_on_rebuilding()
+    tasks.fill_rollups()
     assert rollups.state().rebuilding is None
     rollups._rebuild_denials(books.at - timedelta(days=5), books.at + timedelta(days=1))
     assert_equal_to_the_log()
