@@ -28,7 +28,7 @@ def place_of(tenant: Tenant | None, user_keys: Iterable[str], now: datetime) -> 
     return Place(
         whose=tenant.name,
         ati_id=tenant.ati_id,
-        zone=_zone(tenant.id, now),
+        zone=calendar_of(facts.tenant(tenant.id)).zone_at(now),
         link=f"{settings.SITE_URL}{reverse('pages:overview', args=[tenant.ati_id])}",
         link_words=f"Look at the usage of {tenant.name}",
         settings=f"{settings.SITE_URL}{reverse('alert-pages:settings', args=[tenant.ati_id])}",
@@ -36,23 +36,8 @@ def place_of(tenant: Tenant | None, user_keys: Iterable[str], now: datetime) -> 
     )
 
 
-def _zone(tenant: UUID, now: datetime) -> ZoneInfo:
-    calendar = calendar_of(facts.tenant(tenant))
-    change = calendar.next
-    return ZoneInfo(change.timezone if change and now >= change.at else calendar.timezone)
-
-
 def _names(user_keys: Iterable[str], tenant: UUID | None = None) -> Mapping[str, str]:
     catalogue = entitlements.catalogue()
     names = {code: task.name for code, task in catalogue.tasks.items()}
     names |= {code: feature.name for code, feature in catalogue.features.items()}
-    ids = [found for key in user_keys if (found := _uuid(key)) is not None]
-    people = User.objects.filter(tenant=tenant, id__in=ids) if ids else ()
-    return names | {str(person.id): person.get_full_name() for person in people}
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+    return names if tenant is None else names | User.objects.names(tenant, user_keys)

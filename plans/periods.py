@@ -70,6 +70,10 @@ class Calendar:
             if self.next is not None and self.next.at <= self.since:
                 raise ValueError("next.at must come after since")
 
+    def zone_at(self, at: datetime) -> ZoneInfo:
+        """The zone in force at an instant."""
+        return ZoneInfo(self.next.timezone if self.next is not None and at >= self.next.at else self.timezone)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:

@@ -126,18 +126,13 @@ def _day(calendar: Calendar, at: datetime) -> tuple[datetime, datetime, str]:
     found = periods.period(PeriodKind.DAY, calendar, at)
     assert found.end is not None  # noqa: S101 - a day ends
     # By its end: where a change of zone made a day longer, its beginning may bear the date of the one before.
-    return found.start, found.end, (found.end - _TICK).astimezone(_zone(calendar, found.start)).date().isoformat()
+    return found.start, found.end, (found.end - _TICK).astimezone(calendar.zone_at(found.start)).date().isoformat()
 
 
 def _hour(calendar: Calendar, at: datetime) -> tuple[datetime, datetime, str]:
-    local = at.astimezone(_zone(calendar, at))  # hours begin at :30 UTC in some zones
+    local = at.astimezone(calendar.zone_at(at))  # hours begin at :30 UTC in some zones
     start = at - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
     return start, start + _HOUR, start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _zone(calendar: Calendar, at: datetime) -> ZoneInfo:
-    change = calendar.next
-    return ZoneInfo(change.timezone if change is not None and at >= change.at else calendar.timezone)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,8 @@
 """People."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -44,6 +46,19 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=self.model.normalize_username(username or ""))
+
+    def names(self, tenant: UUID, keys: Iterable[str]) -> dict[str, str]:
+        """What to call those user keys that are people of a tenant; the others are its services' users."""
+        ids = [found for key in keys if (found := _uuid(key)) is not None]
+        people = self.filter(tenant=tenant, id__in=ids) if ids else ()
+        return {str(person.id): person.get_full_name() for person in people}
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 class User(AbstractBaseUser, PermissionsMixin):

@@ -236,3 +236,11 @@ def test_a_period_cannot_be_empty_and_only_open_has_no_end() -> None:
         Period(kind=OPEN, start=EPOCH, end=EPOCH + HOUR)
     with pytest.raises(ValueError, match="ends after"):
         Period(kind=DAY, start=EPOCH, end=EPOCH)
+
+
+def test_a_calendar_has_the_zone_of_its_change_from_that_instant_on() -> None:
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+    calendar = Calendar("UTC", 1, next=CalendarChange(timezone="Asia/Kolkata", anchor_day=1, at=at))
+    assert str(calendar.zone_at(at - timedelta(microseconds=1))) == "UTC"
+    assert str(calendar.zone_at(at)) == "Asia/Kolkata"
+    assert str(Calendar("Asia/Kathmandu", 31).zone_at(at)) == "Asia/Kathmandu"

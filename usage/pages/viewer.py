@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -53,26 +52,16 @@ class Viewer:
     @property
     def zone(self) -> ZoneInfo:
         """The tenant's zone now, in which its pages tell the time."""
-        change = self.calendar.next
-        return ZoneInfo(change.timezone if change and self.now >= change.at else self.calendar.timezone)
+        return self.calendar.zone_at(self.now)
 
     def names(self, keys: Iterable[str]) -> dict[str, str]:
         """The names of those user keys that are people of the tenant; a service's own keys have none here."""
-        ids = [found for key in keys if (found := _uuid(key)) is not None]
-        people = User.objects.filter(tenant=self.tenant, id__in=ids)
-        return {str(person.id): person.get_full_name() for person in people}
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+        return User.objects.names(self.tenant.id, keys)
 
 
 def viewer(user: User, ati_id: str, now: datetime) -> Viewer:
     """The person at the pages of a tenant. Http404 for one that is unknown or not theirs."""
-    tenant = Tenant.objects.filter(ati_id=ati_id).first()
+    tenant = Tenant.objects.filter(ati_id=ati_id).first() if "\x00" not in ati_id else None
     if tenant is None or (user.tenant_id != tenant.id and not user.is_superuser):
         raise Http404(f"There is no organisation {ati_id} here.")
     versions.refresh(versions.CATALOGUE, tenant.id)

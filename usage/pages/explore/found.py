@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
-from uuid import UUID
 
 from plans import entitlements
 from tenants import versions
-from tenants.models import User
 from usage import summaries, sums
 from usage.models import LogStatus
 from usage.pages.explore import shown
@@ -119,7 +117,7 @@ def names(viewer: Viewer, group_by: str, keys: Iterable[Key]) -> dict[Key, str]:
         case "model_class":
             known = {code: each.name for code, each in catalogue.classes.items()}
         case "user":
-            known = _people(viewer, found)
+            known = viewer.names(key for key in found if key)
         case "status":
             known = {status.value: status.label for status in LogStatus}
         case "code":
@@ -127,18 +125,6 @@ def names(viewer: Viewer, group_by: str, keys: Iterable[Key]) -> dict[Key, str]:
         case _:
             known = {}
     return found | {key: known[key] for key in found if key and key in known} | {OTHER: "Other"}
-
-
-def _people(viewer: Viewer, keys: Iterable[Key]) -> dict[str, str]:
-    """The tenant's own people among users; the rest are its services' users, by the ids they have there."""
-    ids = []
-    for key in keys:
-        try:
-            ids.append(UUID(key or ""))
-        except ValueError:
-            continue
-    people = User.objects.filter(tenant=viewer.tenant, id__in=ids)
-    return {str(person.id): person.get_full_name() for person in people}
 
 
 @dataclass(frozen=True, slots=True)

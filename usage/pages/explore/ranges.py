@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from plans import periods
 from plans.charges import PeriodKind
@@ -87,7 +86,7 @@ def day_of(calendar: Calendar, at: datetime) -> date:
     assert found.end is not None  # noqa: S101 - a day ends
     # By its middle: where a change of zone made a day longer, its beginning may bear the date of the one before.
     middle = found.start + (found.end - found.start) / 2
-    return middle.astimezone(_zone(calendar, middle)).date()
+    return middle.astimezone(calendar.zone_at(middle)).date()
 
 
 def _range(
@@ -120,10 +119,5 @@ def _days_before(days: int) -> str:
 def _start(calendar: Calendar, day: date) -> datetime:
     """The instant at which a day of the tenant begins."""
     noon = datetime.combine(day, time(12), tzinfo=UTC)
-    local = noon.replace(tzinfo=_zone(calendar, noon))
+    local = noon.replace(tzinfo=calendar.zone_at(noon))
     return periods.period(PeriodKind.DAY, calendar, local).start
-
-
-def _zone(calendar: Calendar, at: datetime) -> ZoneInfo:
-    change = calendar.next
-    return ZoneInfo(change.timezone if change is not None and at >= change.at else calendar.timezone)
