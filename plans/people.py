@@ -57,9 +57,18 @@ class Standing:
         )
 
 
-def change(person: User, to: Standing, *, by: User, now: datetime) -> None:
+def change(
+    person: User,
+    *,
+    role: Role | None = None,
+    status: UserStatus | None = None,
+    is_shown_all_usage: bool | None = None,
+    by: User,
+    now: datetime,
+) -> None:
     """Give somebody another role, suspend or revive them, or let them see everybody's usage. Raises ChangeRefused.
 
+    What is None stays as it is, also where somebody else has changed it meanwhile.
     An owner does it to everybody but themselves, an admin to all but owners; a tenant keeps an active owner, and
     nobody is revived into a seat that the plan has not got. The tenant's row is the lock, as it is of its seats.
     """
@@ -68,6 +77,11 @@ def change(person: User, to: Standing, *, by: User, now: datetime) -> None:
         locked = User.objects.select_for_update(no_key=True).get(pk=person.pk)
         author = User.objects.get(pk=by.pk)
         before = Standing.of(locked)
+        to = Standing(
+            role=role or before.role,
+            status=status or before.status,
+            is_shown_all_usage=before.is_shown_all_usage if is_shown_all_usage is None else is_shown_all_usage,
+        )
         if to == before:
             return
         refusal = _refusal(tenant, locked, to, author, now)

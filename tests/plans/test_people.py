@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -17,8 +18,8 @@ from tests.parallel import at_once
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def to(role: Role = Role.ANALYST, status: UserStatus = UserStatus.ACTIVE, *, sees_all: bool = False) -> Standing:
-    return Standing(role=role, status=status, is_shown_all_usage=sees_all)
+def to(role: Role = Role.ANALYST, status: UserStatus = UserStatus.ACTIVE, *, sees_all: bool = False) -> dict[str, Any]:
+    return {"role": role, "status": status, "is_shown_all_usage": sees_all}
 
 
 def as_role(person: Person, role: Role) -> User:
@@ -27,10 +28,10 @@ def as_role(person: Person, role: Role) -> User:
     return person.user
 
 
-def refused(person: User, wanted: Standing, by: User) -> Refusal:
+def refused(person: User, wanted: dict[str, Any], by: User) -> Refusal:
     before = Standing.of(User.objects.get(pk=person.pk))
     with pytest.raises(ChangeRefused) as error:
-        people.change(person, wanted, by=by, now=NOW)
+        people.change(person, **wanted, by=by, now=NOW)
     assert Standing.of(User.objects.get(pk=person.pk)) == before
     assert str(error.value)
     return error.value.code
@@ -38,11 +39,11 @@ def refused(person: User, wanted: Standing, by: User) -> Refusal:
 
 def test_an_owner_gives_roles_suspends_and_revives_on_record(acme: Company) -> None:
     person, owner = acme.people[0].user, acme.owner.user
-    people.change(person, to(Role.MANAGER, sees_all=True), by=owner, now=NOW)
+    people.change(person, **to(Role.MANAGER, sees_all=True), by=owner, now=NOW)
     assert (person.role, person.is_shown_all_usage) == (Role.MANAGER, True)
-    people.change(person, to(Role.MANAGER, UserStatus.SUSPENDED, sees_all=True), by=owner, now=NOW)
+    people.change(person, **to(Role.MANAGER, UserStatus.SUSPENDED, sees_all=True), by=owner, now=NOW)
     assert not person.is_active
-    people.change(person, to(Role.MANAGER), by=owner, now=NOW)
+    people.change(person, **to(Role.MANAGER), by=owner, now=NOW)
     said = [entry.change_message for entry in LogEntry.objects.filter(user=owner).order_by("id")]
     assert said == [
         "Role ANALYST to MANAGER. Shown everybody's usage.", "Suspended.",
@@ -51,7 +52,7 @@ def test_an_owner_gives_roles_suspends_and_revives_on_record(acme: Company) -> N
 
 
 def test_what_changes_nothing_is_not_on_record(acme: Company) -> None:
-    people.change(acme.people[0].user, to(), by=acme.owner.user, now=NOW)
+    people.change(acme.people[0].user, **to(), by=acme.owner.user, now=NOW)
     assert not LogEntry.objects.exists()
 
 
@@ -70,7 +71,7 @@ def test_a_stranger_and_a_suspended_admin_change_nobody(acme: Company, rival: Co
 
 def test_an_admin_changes_all_but_owners(acme: Company) -> None:
     admin = as_role(acme.people[0], Role.ADMIN)
-    people.change(acme.people[1].user, to(Role.ADMIN), by=admin, now=NOW)
+    people.change(acme.people[1].user, **to(Role.ADMIN), by=admin, now=NOW)
     assert refused(acme.people[1].user, to(Role.OWNER), admin) == Refusal.OWNERS_ALONE
     assert refused(acme.owner.user, to(Role.VIEWER), admin) == Refusal.OWNERS_ALONE
 
@@ -79,16 +80,23 @@ def test_nobody_changes_themselves(acme: Company) -> None:
     assert refused(acme.owner.user, to(Role.VIEWER), acme.owner.user) == Refusal.ONESELF
 
 
+def test_a_role_that_is_given_meanwhile_revives_nobody(acme: Company) -> None:
+    seen, owner = acme.people[0].user, acme.owner.user
+    people.change(User.objects.get(pk=seen.pk), status=UserStatus.SUSPENDED, by=owner, now=NOW)
+    people.change(seen, role=Role.MANAGER, by=owner, now=NOW)
+    assert (seen.role, seen.status) == (Role.MANAGER, UserStatus.SUSPENDED)
+
+
 def test_a_seat_that_is_not_there_is_not_given_back(db: None) -> None:
     full = cast.make_tenant("FULL", "FREE", people=2)
     owner, person = full.owner.user, full.people[0].user
     assert cast.plan("FREE").max_seats == 3
-    people.change(person, to(status=UserStatus.SUSPENDED), by=owner, now=NOW)
+    people.change(person, **to(status=UserStatus.SUSPENDED), by=owner, now=NOW)
     assert seats.free(full.tenant, NOW) == 1
     late = User.objects.create_user("late@full.example", tenant=full.tenant)
     assert refused(person, to(), owner) == Refusal.SEATS_FULL
-    people.change(late, to(Role.VIEWER, UserStatus.SUSPENDED), by=owner, now=NOW)
-    people.change(person, to(), by=owner, now=NOW)
+    people.change(late, **to(Role.VIEWER, UserStatus.SUSPENDED), by=owner, now=NOW)
+    people.change(person, **to(), by=owner, now=NOW)
 
 
 def test_a_suspended_persons_token_answers_401_at_once(acme: Company) -> None:
@@ -99,7 +107,7 @@ def test_a_suspended_persons_token_answers_401_at_once(acme: Company) -> None:
         return authentication.resolve(credentials, now=NOW, fresh=True)
 
     assert ask().tenant == acme.tenant.id
-    people.change(person.user, to(status=UserStatus.SUSPENDED), by=acme.owner.user, now=NOW)
+    people.change(person.user, **to(status=UserStatus.SUSPENDED), by=acme.owner.user, now=NOW)
     with pytest.raises(authentication.Unauthenticated):
         ask()
 
@@ -110,7 +118,7 @@ def test_two_owners_who_depose_each_other_at_once_leave_one(committed: None, acm
     def depose(whom: User, by: User) -> Callable[[], object]:
         def deposes() -> Refusal | None:
             try:
-                people.change(User.objects.get(pk=whom.pk), to(Role.VIEWER), by=by, now=NOW)
+                people.change(User.objects.get(pk=whom.pk), **to(Role.VIEWER), by=by, now=NOW)
             except ChangeRefused as error:
                 return error.code
             return None

@@ -1,6 +1,5 @@
 """One person: their role, whether they may log in, and their tokens."""
 
-from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -49,24 +48,23 @@ class PersonPage(TenantPage):
 
     def post(self, request: HttpRequest, person_id: UUID) -> HttpResponse:
         person = self._person(person_id)
-        to = Standing.of(person)
+        to: dict[str, Any]
         if "status" in request.POST:
             status_form = StatusForm(request.POST)
             if not status_form.is_valid():
                 return self._page(person, status_form=status_form)
-            to = replace(to, status=UserStatus(status_form.cleaned_data["status"]))
+            to = {"status": UserStatus(status_form.cleaned_data["status"])}
         else:
             role_form = RoleForm(request.POST, instance=self._person(person_id))
             if not role_form.is_valid():
                 return self._page(person, role_form=role_form)
-            given = role_form.cleaned_data
-            to = replace(to, role=Role(given["role"]), is_shown_all_usage=given["is_shown_all_usage"])
+            to = role_form.cleaned_data | {"role": Role(role_form.cleaned_data["role"])}
         try:
-            people.change(person, to, by=self.viewer.user, now=self.viewer.now)
+            people.change(person, **to, by=self.viewer.user, now=self.viewer.now)
         except ChangeRefused as refusal:
             messages.error(request, str(refusal))
         else:
-            messages.success(request, f"{person.get_full_name()} is now {_told(to)}.")
+            messages.success(request, f"{person.get_full_name()} is now {_told(Standing.of(person))}.")
         return redirect("pages:person", self.viewer.tenant.ati_id, person.pk)
 
     def _person(self, person_id: UUID) -> User:
@@ -92,7 +90,7 @@ class PersonPage(TenantPage):
         )
 
 
-def _told(to: Standing) -> str:
-    if to.status == UserStatus.SUSPENDED:
+def _told(now: Standing) -> str:
+    if now.status == UserStatus.SUSPENDED:
         return "suspended"
-    return f"{Role(to.role).label.lower()}{', and shown everybody’s usage' if to.is_shown_all_usage else ''}"
+    return f"{now.role.label.lower()}{', and shown everybody’s usage' if now.is_shown_all_usage else ''}"
