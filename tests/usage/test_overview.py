@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +16,7 @@ from tests import cast
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.usage.pages import USED, browser, spend, words
+from tests.usage.rows import make_log, make_meter
 from usage import rollups
 from usage.models import UsageMeter
 
@@ -179,3 +181,13 @@ def test_every_seeded_plan_has_a_page(svc: str) -> None:
     for plan in Plan.objects.filter(status="ACTIVE"):
         company = cast.make_tenant(f"T-{plan.code}", plan.code, people=0)
         assert f"{plan.name} plan" in words(browser(company.owner.user), f"/t/T-{plan.code}/")
+
+
+def test_in_the_last_hour_of_a_day_of_25_hours_no_call_of_today_is_yesterdays(acme: Company) -> None:
+    Tenant.objects.filter(pk=acme.tenant.pk).update(timezone="America/New_York")
+    meter = make_meter(acme.tenant)
+    with time_machine.travel("2026-11-01T04:20Z", tick=False):
+        make_log(acme.tenant, meter)
+    with time_machine.travel("2026-11-02T04:40Z", tick=False):
+        said = words(browser(acme.owner.user), PAGE)
+    assert "Calls 1 0 – 0" in said

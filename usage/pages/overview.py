@@ -96,7 +96,8 @@ class Compared:
 def _today(viewer: Viewer) -> Sequence[Compared]:
     today = periods.period(PeriodKind.DAY, viewer.calendar, viewer.now).start
     yesterday = periods.period(PeriodKind.DAY, viewer.calendar, today - _QUARTER).start
-    by_now = quarter_of(viewer.now - (today - yesterday))
+    # The last hour of a day of 25 has none before it to go with.
+    by_now = min(quarter_of(viewer.now - (today - yesterday)), today)
     bounds = (yesterday, viewer.now + _QUARTER, [yesterday, by_now, today], 4)
     used = {row["key"]: row for row in queries.usage_by(viewer.sight, "day", *bounds)}
     refused = {row["key"]: row for row in queries.denials_by(viewer.sight, "day", *bounds)}
