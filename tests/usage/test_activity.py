@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from plans.models import LLMModel
-from tenants.models import User
+from tenants.models import Tenant, User
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.usage.pages import browser, spend, words
@@ -183,3 +183,14 @@ def test_no_models_id_appears(api: Api, owner: Client) -> None:
         page = owner.get(path).content.decode()
         assert [id_ for id_ in ids if id_ in page] == []
     assert [id_ for id_ in ids if id_ in whole(owner, f"{PAGE}export/")] == []
+
+
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}export/"])
+def test_the_first_of_all_days_is_told_wherever_it_begins(acme: Company, owner: Client, path: str) -> None:
+    Tenant.objects.filter(pk=acme.tenant.pk).update(timezone="Asia/Kolkata")
+    assert "A day between 1971 and 9998." in words(owner, path, {"since": "1971-01-01"}, expected=422)
+    assert owner.get(path, {"since": "1971-01-02"}).status_code == 200
+
+
+def test_a_place_in_the_list_that_was_changed_is_told(owner: Client) -> None:
+    assert "This address cannot be read" in words(owner, PAGE, {"cursor": "bogus"}, expected=400)

@@ -11,6 +11,7 @@ from tenants.models import Tenant
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
+from tests.usage import pages
 from tests.usage.exploring import at_page, book, csv_of, figure, shown, table, text_of, use
 from usage import rollups
 from usage.pages.explore.amounts import Sums
@@ -252,3 +253,8 @@ def test_a_name_that_a_spreadsheet_would_calculate_is_marked(api: Api, acme: Com
     book(api, "=1+1")
     (row,) = csv_of(acme.owner, group_by="user")
     assert row["user"] == "'=1+1"
+
+
+def test_a_file_has_no_pages_to_turn(acme: Company) -> None:
+    answer = pages.browser(acme.owner.user).get("/t/ACME/explore/", {"format": "csv", "cursor": "x", "page_size": "2"})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")

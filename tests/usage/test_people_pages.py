@@ -266,3 +266,7 @@ def test_an_expired_session_leads_to_the_log_in_and_changes_nothing(acme: Compan
     response = issue(owner)
     assert (response.status_code, response["Location"].split("?")[0]) == (302, "/accounts/login/")
     assert ATIToken.objects.filter(tenant=acme.tenant).count() == 4
+
+
+def test_an_address_with_nul_leads_nowhere(acme: Company, owner: Client) -> None:
+    assert owner.get("/t/AC%00ME/").status_code == 404

@@ -15,7 +15,8 @@ from usage.pages.viewer import Viewer
 
 OPERATIONS, REFUSALS = "operations", "refusals"
 _ANY = ("", "Any")
-_FIRST, _LAST = date(1971, 1, 1), date(9998, 12, 30)
+# Wherever it begins: the reads know no instant before 1971.
+_FIRST, _LAST = date(1971, 1, 2), date(9998, 12, 30)
 
 
 class ActivityForm(forms.Form):

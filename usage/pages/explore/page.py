@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 
 from usage import exports
@@ -90,7 +90,7 @@ class ExplorePage(TenantPage):
         parts = times.named(found.starts, asked.step, self.viewer.calendar, self.viewer.zone)
         as_file = tables.file_of_times if request.GET.get("table") == "times" else tables.file_of_lines
         table, entries = as_file(found, parts)
-        return exports.answer(table, self.viewer.sight, request.GET, form, iter([entries]))
+        return exports.answer(table, self.viewer.sight, QueryDict(), form, iter([entries]))
 
 
 def _next(form: ExploreForm, asked: Asked) -> str:
