@@ -2,6 +2,7 @@
 
 from allauth.account import views
 from django.urls import path, re_path
+from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
 from plans.pages import SignUpPage
@@ -13,14 +14,14 @@ urlpatterns = [
     path("logout/", views.logout, name="account_logout"),
     path("suspended/", views.account_inactive, name="account_inactive"),
     path("profile/", ProfilePage.as_view(), name="account_profile"),
-    path("password/change/", views.password_change, name="account_change_password"),
+    path("password/change/", never_cache(views.password_change), name="account_change_password"),
     # Whoever has no password yet gets one by mail.
     path("password/set/", RedirectView.as_view(pattern_name="account_reset_password"), name="account_set_password"),
     path("password/reset/", ResetPage.as_view(), name="account_reset_password"),
     path("password/reset/sent/", views.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        views.password_reset_from_key,
+        never_cache(views.password_reset_from_key),
         name="account_reset_password_from_key",
     ),
     path("password/reset/done/", views.password_reset_from_key_done, name="account_reset_password_from_key_done"),

@@ -10,7 +10,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import never_cache
 
 from tenants.accounts import PlainForm
 from tenants.models import Role, User, UserStatus
@@ -48,6 +50,7 @@ class NameForm(PlainForm):
     )
 
 
+@method_decorator(never_cache, name="dispatch")
 class ProfilePage(View):
     """Who one is here, and whom to ask for what one cannot change."""
 

@@ -347,3 +347,10 @@ def test_an_ati_token_is_no_password(db: None, acme: cast.Company, owner: User) 
     token = tokens.issue_for_user(owner).text
     assert log_in(browser(), owner.email, token) == ""
     assert not re.search(r"ati_[0-9a-f]{16}_", browser().get(LOGIN).content.decode())
+
+
+@pytest.mark.parametrize("path", ["/accounts/profile/", "/accounts/password/change/"])
+def test_no_browser_keeps_a_page_about_oneself(acme: cast.Company, path: str) -> None:
+    client = browser()
+    client.force_login(with_password(acme.owner.user))
+    assert "no-store" in client.get(path)["Cache-Control"]
