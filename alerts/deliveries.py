@@ -15,10 +15,11 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import QuerySet
 
 from alerts import channels, disabling, messages, nudging, waiting
 from alerts.messages import Message
-from alerts.models import Channel, Delivery
+from alerts.models import Channel, Delivery, DeliveryState
 from alerts.outcomes import Outcome, Verdict, failed
 from alerts.places import place_of
 from tenants import database
@@ -123,6 +124,15 @@ def send_test(channel: Channel, at: datetime) -> Delivery:
     )  # fmt: skip
     nudging.nudge()
     return made
+
+
+def resend(deliveries: QuerySet[Delivery], at: datetime) -> int:
+    """Have messages sent anew that are not under way, sent ones too, each under the id it has; how many."""
+    count = deliveries.exclude(state=DeliveryState.SENDING).update(
+        state=DeliveryState.PENDING, attempts=0, next_attempt_at=at, sent_at=None, leased_until=None, last_error=""
+    )
+    nudging.nudge()
+    return count
 
 
 def _claim(most: int) -> list[_Parcel]:

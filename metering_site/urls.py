@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 import tenants.pages
+from alerts.pages.stop import StopPage
 from metering_site import error_pages, health, problems
 
 # One log-in for everybody, and its throttle.
@@ -16,6 +17,7 @@ admin.site.unregister(EmailAddress)  # none are kept beside User.email
 
 urlpatterns = [
     path("accounts/", include("metering_site.account_urls")),
+    path("alerts/stop/<str:token>/", StopPage.as_view(), name="stop-alerts"),
     path("t/<str:ati_id>/", include("usage.pages.urls")),
     path("t/<str:ati_id>/", include("alerts.pages.urls")),
     path("t/<str:ati_id>/", include("enforcement.pages.tenant_urls")),

@@ -1,10 +1,18 @@
 """Messages, and whether they arrived."""
 
-from django.contrib import admin
+from datetime import UTC, datetime
+
+from django.contrib import admin, messages
 from django.contrib.admin import display
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from alerts import deliveries
 from alerts.models import Delivery
+from tenants.admin.asking import Question, ask
+from tenants.admin.unfolded import action
+from tenants.words import counted
 from usage.admin.base import LedgerAdmin, WhenFilter
 
 
@@ -16,7 +24,31 @@ class DeliveryAdmin(LedgerAdmin):
     list_filter = [("tenant", AutocompleteSelectFilter), WhenFilter, "state"]
     list_select_related = ["channel", "alert"]
     search_fields = ["channel__name"]
+    actions = ["resend"]
+    actions_detail = ["resend"]
+
+    def has_resend_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Nothing else of a message can be changed."""
+        return request.user.has_perm("alerts.change_delivery")
 
     @display(description="About")
     def what(self, delivery: Delivery) -> str:
         return str(delivery.alert or delivery.event)
+
+    @action(description="Send again", permissions=["resend"], icon="send")
+    def resend(
+        self, request: HttpRequest, queryset: QuerySet[Delivery] | None = None, object_id: str | None = None
+    ) -> HttpResponse | None:
+        chosen = self.chosen(request, queryset, object_id)
+        question = Question(
+            deed="Send {} again",
+            consequence="It goes out within a second under the id that it has, by which a receiver can tell that it "
+            "had it before. What is being sent right now is left alone.",
+            is_destructive=False,
+        )
+        answer = ask(self, request, chosen, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        count = deliveries.resend(Delivery.objects.filter(pk__in=[each.pk for each in chosen]), datetime.now(UTC))
+        messages.success(request, f"{counted(count, 'message')} will be sent again.")
+        return self.back_to(object_id)

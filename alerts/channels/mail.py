@@ -3,13 +3,18 @@
 import smtplib
 
 from django.conf import settings
+from django.core import signing
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.message import BadHeaderError
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from alerts.messages import Message
 from alerts.models import Channel
 from alerts.outcomes import SENT, Outcome, Verdict, failed
+
+STOPPING = "alerts.stop"
+"""The salt of the links that stop a channel's mails."""
 
 _REFUSED_FOR_GOOD = 500
 
@@ -34,13 +39,16 @@ def send(channel: Channel, message: Message) -> Outcome:
 
 def letter(channel: Channel, message: Message) -> EmailMultiAlternatives:
     """The mail that tells a message."""
-    context = {"message": message, "channel": channel, "site": settings.SITE_URL}
+    stop = f"{settings.SITE_URL}{reverse('stop-alerts', args=[signing.dumps(str(channel.id), salt=STOPPING)])}"
+    context = {"message": message, "channel": channel, "stop": stop}
     made = EmailMultiAlternatives(
         subject=message.title,
         body=render_to_string("alerts/mail.txt", context),
         to=[channel.address],
         headers={
             "Message-ID": f"<{message.id}@{settings.SITE_URL.partition('://')[2].partition(':')[0]}>",
+            "List-Unsubscribe": f"<{stop}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",  # no holiday notice answers it
         },
     )

@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
@@ -12,6 +13,7 @@ from werkzeug import Request, Response
 from alerts import deliveries, disabling
 from alerts.models import AlertKind, Channel, ChannelKind, Delivery, DeliveryState, QuotaAlert
 from alerts.waiting import MOST_ATTEMPTS
+from tests import console
 from tests.alerts.telling import SECRET, alert, body, channel, make_due, only, requests
 from tests.cast import Company
 from tests.mailbox import Mailbox, text_of
@@ -170,6 +172,41 @@ def test_a_test_is_told_once_also_by_a_channel_that_is_off(acme: Company, sink: 
     assert Delivery.objects.order_by("-id")[0].state == DEAD
     tried.refresh_from_db()
     assert tried.failures == 0
+
+
+def test_a_super_admin_sends_again_what_was_given_up_under_its_id(acme: Company, sink: HTTPServer) -> None:
+    sink.expect_ordered_request("/hook").respond_with_data("", status=500)
+    sink.expect_ordered_request("/hook").respond_with_data("ok")
+    channel(acme.tenant, sink.url_for("/hook"))
+    alert(acme.tenant)
+    deliveries.send_due()
+    Delivery.objects.update(state=DEAD, attempts=10)
+    browser = console.super_admin()
+    page = f"/admin/alerts/delivery/{only().pk}/resend/"
+    assert "Send" in browser.get(page, follow=True).content.decode()
+    assert only().state == DEAD, "asked first"
+    assert browser.post(page, {"confirmed": "yes"}).status_code == 302
+    deliveries.send_due()
+    assert (only().state, only().attempts, len(set(ids(sink)))) == (SENT, 1, 1)
+
+
+def test_who_got_a_mail_can_stop_them_without_a_log_in(acme: Company, box: Mailbox) -> None:
+    """Opening the link asks; a mail program's one click does it at once."""
+    told = channel(acme.tenant, "owner@acme.example", ChannelKind.EMAIL)
+    alert(acme.tenant)
+    deliveries.send_due()
+    link = box.letters[0]["List-Unsubscribe"].strip("<> ").partition("://")[2].partition("/")[2]
+    assert f"/{link}" in text_of(box.letters[0])
+    client = Client(enforce_csrf_checks=True)
+    assert "Stop all alerts of Acme to owner@acme.example?" in client.get(f"/{link}").content.decode()
+    told.refresh_from_db()
+    assert told.is_active
+    assert client.post(f"/{link}", {"List-Unsubscribe": "One-Click"}).status_code == 200
+    told.refresh_from_db()
+    assert (told.is_active, told.disabled_reason) == (False, "Stopped by who received its mails.")
+    assert client.post(f"/{link[:-2]}x/").status_code == 404
+    alert(acme.tenant, 95)
+    assert deliveries.send_due() == 0
 
 
 def test_two_senders_at_once_send_each_message_once(committed: None, acme: Company, sink: HTTPServer) -> None:
