@@ -8,18 +8,25 @@ from plans.models import FeatureCode, TaskCode, Unit
 from tenants.ids import uuid7
 from tenants.models import Tenant
 from tests import cast
+from usage import rollups
 from usage.models import (
     Certainty,
+    DayRollup,
     Denial,
+    DenialRollup,
     Erasure,
     HoldEstimate,
     LogArchive,
     LogStatus,
     ReservationStatus,
+    TenantDayRollup,
+    TenantRollup,
     UsageEvent,
     UsageLog,
     UsageMeter,
     UsageReservation,
+    UsageRollup,
+    UserDayRollup,
 )
 
 
@@ -81,3 +88,17 @@ def make_rows(tenant: Tenant) -> None:
     Erasure.objects.create(tenant=tenant, pseudonym=f"erased-{uuid7()}", finished_at=now)
     long_ago = date(1901 + LogArchive.objects.count(), 1, 1)
     LogArchive.objects.create(month=long_ago, rows=1_234, first_id=log.pk, last_id=log.pk)
+    _make_rollups(tenant, now)
+
+
+def _make_rollups(tenant: Tenant, slot: datetime) -> None:
+    for model in (UsageRollup, TenantRollup, DayRollup, TenantDayRollup, UserDayRollup):
+        named = {field.name for field in model._meta.fields}
+        codes = {"feature_id": FeatureCode.PRIOR_ART_SEARCH, "task_id": TaskCode.LLM1_PRIOR_ART}
+        counts = {field.name: 1_234 for field in model._meta.fields if field.get_internal_type() == "BigIntegerField"}
+        model.objects.create(
+            tenant=tenant, slot=slot, status=LogStatus.COMPLETED, latency_histogram=[1], **counts,
+            **{name: code for name, code in codes.items() if name.removesuffix("_id") in named},
+        )  # fmt: skip
+    DenialRollup.objects.create(tenant=tenant, slot=slot, code="BUDGET_EXCEEDED", count=1_234)
+    rollups.fill()
