@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from plans.models import LLMModel
+from tests.alerts.quotas import channel
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.usage.pages import browser, spend
@@ -47,8 +48,11 @@ def values(svc: str, acme: Company) -> dict[str, str]:
 
 
 def others(acme: Company) -> dict[str, str]:
-    """The ids of people and tokens."""
-    return {"person_id": str(acme.people[0].user.pk), "token_id": str(acme.root.pk), "rule_id": str(uuid4())}
+    """The ids of people, tokens and channels."""
+    return {
+        "person_id": str(acme.people[0].user.pk), "token_id": str(acme.root.pk), "rule_id": str(uuid4()),
+        "channel_id": str(channel(acme).pk),
+    }  # fmt: skip
 
 
 def test_the_pages_are_all_found() -> None:
