@@ -105,7 +105,7 @@ class ChannelChange(_ManagersPage):
         messages.success(self.request, f"A test is on its way to “{channel.name}”. Load the page again to see it.")
 
     def switch_off(self, channel: Channel) -> None:
-        disabling.switch_off(channel, f"Switched off by {self.viewer.user.get_full_name()}.")
+        disabling.switch_off(channel, f"Switched off by {self.viewer.user.email}.")
         self.record(channel, CHANGE, "switched off.")
         messages.success(self.request, f"“{channel.name}” is off.")
 

@@ -179,6 +179,16 @@ def test_a_callers_token_authenticates_that_person(acme: Company, owner: Client)
     assert token.expires_at == datetime(2090, 2, 1, tzinfo=UTC)
 
 
+def test_the_record_of_a_token_has_no_name_that_an_erasure_would_leave(acme: Company, owner: Client) -> None:
+    person = acme.people[0].user
+    User.objects.filter(pk=person.pk).update(name="Vera Stone")
+    issue(owner, kind="caller", user=str(person.pk), name="Vera's laptop")
+    token = ATIToken.objects.get(name="Vera's laptop")
+    assert "Vera Stone" in said_after(owner, f"{TOKENS}{token.pk}/", {"status": "SUSPENDED"})
+    said = [entry.change_message for entry in LogEntry.objects.order_by("id")]
+    assert said == [f"Issued: The token of {person.pk}.", f"The token of {person.pk}: suspended."]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

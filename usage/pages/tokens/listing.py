@@ -41,7 +41,7 @@ class TokensPage(TenantPage):
         try:
             with transaction.atomic():
                 issued = form.issue()
-                _record(issued.record, ADDITION, f"Issued: {_called(issued.record)}.", self.viewer.user.pk)
+                _record(issued.record, ADDITION, f"Issued: {_on_record(issued.record)}.", self.viewer.user.pk)
         except TokenError as refusal:
             messages.error(request, str(refusal))
             return redirect("pages:tokens", self.viewer.tenant.ati_id)
@@ -90,7 +90,7 @@ class TokenChange(TenantPage):
                 raise TokenError("The root token carries the plan: only a super admin revokes or renews it.")
             with transaction.atomic():
                 tokens.set_status(token, to)
-                _record(token, CHANGE, f"{_called(token)}: {to.label.lower()}.", self.viewer.user.pk)
+                _record(token, CHANGE, f"{_on_record(token)}: {to.label.lower()}.", self.viewer.user.pk)
         except TokenError as refusal:
             messages.error(request, str(refusal))
         else:
@@ -106,3 +106,8 @@ def _called(token: ATIToken) -> str:
     """A token as people speak of it."""
     whose = f"token of {token.user.get_full_name()}" if token.user else "invitation"
     return f"The {whose}{f' “{token.name}”' if token.name else ''}"
+
+
+def _on_record(token: ATIToken) -> str:
+    """The same for the record, in which an erasure finds people by their ids and not by what they are called."""
+    return f"The token of {token.user_id}" if token.user_id else _called(token)
