@@ -52,8 +52,9 @@ def put(tenant: Tenant, limit: UserLimit, *, by: User) -> PolicyRule:
 def remove(rule: PolicyRule, *, by: User) -> None:
     """Take a limit away that the tenant has set; on record."""
     with transaction.atomic():
-        _record(rule, DELETION, f"{_whose(rule)}: no limit {_period(rule)} any more.", by)
-        PolicyRule.objects.filter(pk=rule.pk, set_by_tenant=True).delete()
+        gone, _ = PolicyRule.objects.filter(pk=rule.pk, set_by_tenant=True).delete()
+        if gone:
+            _record(rule, DELETION, f"{_whose(rule)}: no limit {_period(rule)} any more.", by)
 
 
 def _record(rule: PolicyRule, flag: int, said: str, by: User) -> None:
