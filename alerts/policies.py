@@ -1,16 +1,18 @@
 """The thresholds in force, from snapshots that are as current as the configuration's numbers: no query a commit."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
-from alerts.thresholds import Rule
+from alerts import thresholds
+from alerts.thresholds import Rule, Step
 from plans.charges import Measure, PeriodKind
 from tenants import database, versions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policies:
-    """Thresholds of everybody, or of one tenant."""
+    """Thresholds of everybody, or of one tenant. Two are the same where they were loaded together."""
 
     number: int
     rules: tuple[Rule, ...]
@@ -45,6 +47,14 @@ def _load(subject: UUID) -> Policies:
 _POLICIES: versions.Shelf[Policies] = versions.Shelf(_load, capacity=20_000)
 
 
-def of(tenant: UUID) -> tuple[Rule, ...]:
-    """Every rule that may hold for a tenant's quotas, its own and everybody's."""
-    return _POLICIES.get(tenant).rules + _POLICIES.get(versions.CATALOGUE).rules
+def steps(tenant: UUID, feature: str | None, measure: str, period: str, limit: int | None) -> tuple[Step, ...]:
+    """The thresholds of a tenant's quota of a feature (None = shared by all), by its own policies or everybody's."""
+    return _steps(_POLICIES.get(tenant), _POLICIES.get(versions.CATALOGUE), feature, measure, period, limit)
+
+
+@lru_cache(maxsize=10_000)
+def _steps(
+    own: Policies, everybody: Policies, feature: str | None, measure: str, period: str, limit: int | None
+) -> tuple[Step, ...]:
+    chosen = thresholds.choose(own.rules + everybody.rules, feature, Measure(measure), PeriodKind(period))
+    return thresholds.steps(chosen, limit)

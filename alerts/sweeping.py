@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from alerts import evaluation, policies, standing
+from alerts import evaluation, standing
 from alerts.models import AlertKind
 from alerts.noticing import Noticed
 from alerts.quotas import Quota
@@ -59,9 +59,8 @@ def _reached(tenants: Sequence[UUID], now: datetime) -> Iterator[Noticed]:
     for tenant, *row in rows.values_list("tenant", *_COLUMNS):
         by_tenant.setdefault(tenant, []).append(tuple(row))
     for tenant, meters in by_tenant.items():
-        rules = policies.of(tenant)
         for quota in _quotas(tenant, meters, now):
-            yield from evaluation.reached(tenant, rules, quota)
+            yield from evaluation.reached(tenant, quota)
 
 
 def _quotas(tenant: UUID, meters: Iterable[tuple[Any, ...]], now: datetime) -> Iterator[Quota]:

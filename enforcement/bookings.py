@@ -9,29 +9,17 @@ from uuid import UUID
 
 from alerts import evaluation
 from alerts.evaluation import Move
-from alerts.quotas import Quota
-from plans.charges import Measure, PeriodKind
-from usage.entries import Answer, Outcome, Reading, readings_of
+from usage.entries import Answer, Outcome, readings_of
 
 Limits = Sequence[Sequence[Any] | None]
 """Of each charge gate, limit, whether it is enforced, and rule; None = not limited."""
 
 
 @dataclass(slots=True)
-class _Booked:
-    """One meter: its scope and limit, how much was booked, and what it then read."""
-
-    scope: Sequence[Any]
-    limit: int | None
-    amount: int
-    reading: Reading
-
-
-@dataclass(slots=True)
 class Bookings:
     """The meters that a request moved, summed: those of a batch are booked together, before any of them is read."""
 
-    _found: defaultdict[UUID, dict[tuple[Any, ...], _Booked]] = field(default_factory=lambda: defaultdict(dict))
+    _found: defaultdict[UUID, dict[tuple[Any, ...], Move]] = field(default_factory=lambda: defaultdict(dict))
     _at: datetime | None = None
 
     def add(self, answer: Answer, body: Mapping[str, Any], limits: Limits) -> None:
@@ -44,22 +32,11 @@ class Bookings:
         for scope, limit, amount, reading in zip(body["charges"], limits, body["amounts"], readings, strict=True):
             if amount:
                 before = found.get(key := tuple(scope[:6]))
-                found[key] = _Booked(
-                    scope, limit[1] if limit else None, amount + (before.amount if before else 0), reading
-                )
+                total = amount + (before.amount if before else 0)
+                found[key] = Move(scope, limit[1] if limit else None, total, reading)
 
     def tell(self) -> None:
         """Have alerts look at them. It fails nobody's request, and makes no query where no threshold was reached."""
         for tenant, found in self._found.items():
             if found and self._at is not None:
-                evaluation.crossed(tenant, [_move(each) for each in found.values()], self._at)
-
-
-def _move(booked: _Booked) -> Move:
-    user, feature, task, measure, period, start, end, unit = booked.scope
-    quota = Quota(
-        user=user, feature=feature, task=task, measure=Measure(measure), period=PeriodKind(period), unit=unit,
-        starts_at=datetime.fromisoformat(start), ends_at=datetime.fromisoformat(end) if end else None,
-        limit=booked.limit, reading=booked.reading,
-    )  # fmt: skip
-    return Move(quota, booked.amount)
+                evaluation.crossed(tenant, found.values(), self._at)

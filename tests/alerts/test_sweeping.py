@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from alerts import evaluation, sweeping
 from alerts.evaluation import Move
 from alerts.models import AlertKind, AlertPolicy, Delivery, QuotaAlert
-from alerts.quotas import Quota
 from plans.charges import Measure, PeriodKind
 from plans.models import PolicyRule
 from tests import cast
@@ -149,11 +148,9 @@ def test_a_new_period_tells_anew_and_resolves_the_old_one(acme: Company, api: Ap
     quota(acme, 2)
     yesterday = datetime.now(UTC) - timedelta(days=1)
     day = yesterday.replace(hour=0, minute=0, second=0, microsecond=0)
-    before = Quota(
-        user=None, feature=FEATURE, task=None, measure=Measure.UNITS, period=PeriodKind.DAY, unit="API_CALLS",
-        starts_at=day, ends_at=day + timedelta(days=1), limit=2, reading=Reading(1, 0, 0),
-    )  # fmt: skip
-    assert evaluation.crossed(acme.tenant.id, [Move(before, 1)], yesterday) == 1
+    scope = [None, FEATURE, None, "UNITS", "DAY", f"{day:%Y-%m-%d}T00:00:00+00:00",
+             f"{yesterday + timedelta(days=1):%Y-%m-%d}T00:00:00+00:00", "API_CALLS"]  # fmt: skip
+    assert evaluation.crossed(acme.tenant.id, [Move(scope, 2, 1, Reading(1, 0, 0))], yesterday) == 1
     use(api, 1)
     assert told(acme) == [50, 50]
     sweeping.sweep()
