@@ -74,12 +74,13 @@ def test_an_unknown_reservation_needs_a_task_to_be_booked_on(api: Api, acme: Com
 
 def test_a_fact_counts_in_the_periods_in_which_it_occurred(api: Api, acme: Company) -> None:
     """Defect 48: within 35 days it is booked; older or from the future it is refused."""
-    then = NOW - timedelta(days=34)
+    now = datetime.now(UTC)
+    then = now - timedelta(days=34)
     api.post("/usage/events", event(1, occurred_at=then.isoformat()))
     meter = used(acme)
     assert meter.period_end is not None
     assert meter.period_start <= then < meter.period_end
-    for number, at in ((2, NOW - timedelta(days=36)), (3, NOW + timedelta(minutes=10))):
+    for number, at in ((2, now - timedelta(days=36)), (3, now + timedelta(minutes=10))):
         response = api.post("/usage/events", event(number, occurred_at=at.isoformat()))
         assert (response.status_code, fields_of(response.json())) == (422, ["occurred_at"])
 

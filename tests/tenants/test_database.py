@@ -24,7 +24,10 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     yield lambda: monkeypatch.setattr(pulse.pulse, "_asked_at", 0.0)
     monkeypatch.undo()
     connection.close()
-    value(f"SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE query = '{LONG}'")
+    value(
+        "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
+        f"WHERE datname = current_database() AND query = '{LONG}'"
+    )
 
 
 def value(sql: str) -> object:
@@ -88,9 +91,11 @@ def test_a_statement_at_work_ends_when_silence_falls(committed: None, silence: C
     value("SELECT 1")
     fall = threading.Timer(0.2, silence)
     fall.start()
-    with pytest.raises(OperationalError, match="does not answer"):
-        value(LONG)
-    fall.join()
+    try:
+        with pytest.raises(OperationalError, match="does not answer"):
+            value(LONG)
+    finally:
+        fall.join()
 
 
 def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
