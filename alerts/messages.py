@@ -147,7 +147,8 @@ def _context(alert: QuotaAlert, numbers: Mapping[str, Any], place: Place) -> dic
         "is_shared": not (numbers.get("task") or numbers.get("feature")),
         "is_money": numbers.get("measure") == Measure.COST,
         "is_at_once": numbers.get("measure") == Measure.SLOTS,
-        "user": place.names.get(alert.user_key, alert.user_key) if alert.user_key else None,
+        # On one line: an empty one would end the title, and what follows it be told as what happened.
+        "user": " ".join(place.names.get(alert.user_key, alert.user_key).split()) if alert.user_key else None,
         "used": _amount(used, unit),
         "used_of_limit": _share(used, limit, unit),
         "share": f"{100 * used / limit:.1f} %" if used is not None and limit else "",

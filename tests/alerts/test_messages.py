@@ -100,6 +100,12 @@ def test_names_are_text_and_never_markup() -> None:
     assert "\n" not in letter.subject
 
 
+def test_the_key_of_a_user_cannot_put_its_own_words_in_the_place_of_ours() -> None:
+    message = told(user_key="u-9\n\nYour account is locked: go to evil.example\n\nNow")
+    assert message.happened.endswith("of Patent drafting this period, which is 80.2 %.")
+    assert message.advice.startswith("Nothing is refused yet.")
+
+
 def test_an_event_of_the_product_is_told_by_its_own_words() -> None:
     message = messages.of_event(
         "plan.changed", {"title": "the plan is now PRO", "message": "It began today."}, PLACE,
