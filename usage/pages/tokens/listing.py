@@ -86,8 +86,8 @@ class TokenChange(TenantPage):
             raise Http404
         to = TokenStatus(status)
         try:
-            if token.is_root and to == TokenStatus.REVOKED:
-                raise TokenError("The root token carries the plan: only a super admin revokes or renews it.")
+            if token.is_root:
+                raise TokenError("The root token carries the plan: only a super admin changes it.")
             with transaction.atomic():
                 tokens.set_status(token, to)
                 _record(token, CHANGE, f"{_on_record(token)}: {to.label.lower()}.", self.viewer.user.pk)
