@@ -19,7 +19,8 @@ from tests.alerts.quotas import TASK, channel, hold, quota, use
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
-from usage import keeper, rollups
+from tests.usage import rolled
+from usage import keeper
 from usage.models import Denial, DenialRollup, RollupState, TenantRollup, UsageMeter, UsageReservation
 
 NOW = datetime.now(UTC)
@@ -233,7 +234,7 @@ def test_a_model_without_a_price_is_told_super_admins(acme: Company) -> None:
 
 
 def test_what_is_behind_is_told_super_admins(acme: Company, api: Api) -> None:
-    rollups.fill()
+    rolled.fill()
     now = datetime.now(UTC)
     assert [each.numbers["what"] for each in health.late(now)] == []
     RollupState.objects.update(as_of=now - timedelta(minutes=6))

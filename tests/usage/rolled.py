@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from metering_site.embedded.processes import wait_until
+from tenants import database
 from tests.usage.ledger_world import Books, charge, end, released, totals
 from usage import ledger, rollups
 from usage.entries import End, Ending
@@ -114,9 +116,18 @@ def assert_equal_to_the_log() -> None:
     }
 
 
-def fill() -> None:
-    """All that is settled; in these tests nothing is left running."""
-    rollups.fill(page=7)
+def wait_for_others() -> None:
+    """Until every transaction of the cluster that has begun is over; those of other test processes are seen, too."""
+    last = int(database.rows("SELECT pg_current_xact_id()::text")[0][0])
+    wait_until(
+        lambda: int(database.rows("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")[0][0]) > last, seconds=120
+    )
+
+
+def fill(page: int = rollups.PAGE) -> int:
+    """Roll up all that was booked; how many rows that were. Not where the test itself keeps a transaction open."""
+    wait_for_others()
+    return rollups.fill(page=page)
 
 
 class Traffic:

@@ -11,9 +11,8 @@ from tenants.models import Tenant
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
-from tests.usage import pages
+from tests.usage import pages, rolled
 from tests.usage.exploring import at_page, book, csv_of, figure, shown, table, text_of, use
-from usage import rollups
 from usage.pages.explore.amounts import Sums
 
 
@@ -63,7 +62,7 @@ def test_page_file_and_api_equal_the_log(used: Company, api: Api, measure: str, 
 def test_what_is_rolled_up_and_what_is_not_yet_are_one_sum(committed: None, api: Api, acme: Company) -> None:
     book(api, usage={"input_tokens": 1000})
     book(api, usage={"input_tokens": 300}, days_ago=2)
-    assert rollups.fill() == 2
+    assert rolled.fill() == 2
     book(api, "u-2", usage={"input_tokens": 7})
     page = at_page(acme.owner, group_by="user", range="7d")
     assert {name: cells[0] for name, cells in table(page).items()} == {"u-1": "1,300", "u-2": "7", "Total": "1,307"}

@@ -15,9 +15,9 @@ from tenants.models import ATIToken, Role, Tenant, TenantStatus, User
 from tests import cast
 from tests.cast import Company
 from tests.enforcement.api import Api
+from tests.usage import rolled
 from tests.usage.pages import USED, browser, spend, words
 from tests.usage.rows import make_log, make_meter
-from usage import rollups
 from usage.models import UsageMeter
 
 PAGE = "/t/ACME/"
@@ -90,7 +90,7 @@ def test_a_pace_that_ends_before_the_period_is_announced(committed: None, api: A
     for id_ in ("2", "3"):
         today = event | {"id": id_, "occurred_at": now.isoformat()}
         assert api.post("/usage/events", today).status_code == 200
-    rollups.fill()
+    rolled.fill()
     assert "Patent drafting will run out on" in words(browser(acme.owner.user), PAGE)
 
 

@@ -117,13 +117,14 @@ def test_the_log_of_a_range_begins_with_its_first_instant_and_ends_before_its_la
 
 
 def test_the_log_is_also_to_be_had_by_the_time_of_occurrence(api: Api, acme: Company) -> None:
-    late = book(api, "ACME", occurred_at=text(NOW - timedelta(days=20)))
-    soon = book(api, "ACME", occurred_at=text(NOW + timedelta(minutes=4)))
+    at = datetime.now(UTC)
+    late = book(api, "ACME", occurred_at=text(at - timedelta(days=20)))
+    soon = book(api, "ACME", occurred_at=text(at + timedelta(minutes=4)))
     now = book(api, "ACME")
-    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_before=text(NOW - timedelta(days=19))) == [late]
-    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(NOW - timedelta(days=19))) == [now, soon]
-    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(NOW + timedelta(minutes=4))) == [soon]
-    since, until = text(NOW - timedelta(days=20)), text(NOW - timedelta(days=20) + timedelta(seconds=1))
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_before=text(at - timedelta(days=19))) == [late]
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(at - timedelta(days=19))) == [now, soon]
+    assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=text(at + timedelta(minutes=4))) == [soon]
+    since, until = text(at - timedelta(days=20)), text(at - timedelta(days=20) + timedelta(seconds=1))
     assert ids(api, "/usage/logs", tenant="ACME", occurred_at_after=since, occurred_at_before=until) == [late]
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tenants.models import Tenant
+from tests.usage import rolled
 from tests.usage.ledger_world import Books
 from tests.usage.rolled import Traffic, assert_equal_to_the_log
 from usage import rollups
@@ -90,5 +91,5 @@ def test_generated_usage_is_as_the_ledger_writes_it(committed: None) -> None:
     assert UsageLog.objects.filter(occurred_at__gte=timezone.now() - timedelta(days=41)).count() == 600
     assert Denial.objects.exists()
     assert audit(full=True).breaches == ()
-    rollups.fill()
+    rolled.fill()
     assert_equal_to_the_log()

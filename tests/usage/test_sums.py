@@ -128,7 +128,7 @@ def test_sums_equal_the_log_where_a_part_of_it_is_rolled_up(traffic: Traffic, bo
     rollups._add_page(40)
     rollups._add_denials()
     assert_sums_equal_the_log(books, 2)
-    rollups.fill()
+    rolled.fill()
     assert_equal_to_the_log()
     assert_sums_equal_the_log(books, 3)
     traffic.go_on(30)
@@ -136,7 +136,7 @@ def test_sums_equal_the_log_where_a_part_of_it_is_rolled_up(traffic: Traffic, bo
 
 
 def test_sums_equal_the_log_at_every_step_of_a_rebuild(traffic: Traffic, books: Books) -> None:
-    rollups.fill()
+    rolled.fill()
     steps = iter(range(1000))
 
     def look(_: float) -> None:
@@ -152,7 +152,7 @@ def test_sums_equal_the_log_at_every_step_of_a_rebuild(traffic: Traffic, books: 
 
 
 def test_sums_are_right_where_the_roll_ups_are_of_another_cluster(traffic: Traffic, books: Books) -> None:
-    rollups.fill()
+    rolled.fill()
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE usage_rollupstate SET transaction_id = %s::xid8", [str(rollups.state().following + 10**6)]
@@ -162,7 +162,7 @@ def test_sums_are_right_where_the_roll_ups_are_of_another_cluster(traffic: Traff
 
 
 def test_some_users_alone_are_summed_by_part(traffic: Traffic, books: Books) -> None:
-    rollups.fill()
+    rolled.fill()
     since = rolled.day(books.at) - timedelta(days=4)
     starts = [since + timedelta(days=n) for n in range(6)]
     span = Span(since=since, until=starts[-1], starts=starts)
@@ -197,7 +197,7 @@ def test_the_days_of_a_zone_equal_the_meters_of_its_days(zone: str, committed: N
         }  # fmt: skip
         assert api.post("/usage/events", body).status_code == 200
     assert_days_equal_meters(acme.tenant, min(times), now)
-    rollups.fill()
+    rolled.fill()
     assert_days_equal_meters(acme.tenant, min(times), now)
     assert_equal_to_the_log()
 
