@@ -15,7 +15,8 @@ from metering_site.embedded import processes
 from tests.flows.callers import SECONDS_FOR_AN_ANSWER, SECONDS_TO_COME_BACK, TASK, TENANT, Callers, callers
 from tests.flows.site import Site, site
 
-pytestmark = pytest.mark.xdist_group("outage")
+# In the process of the browser tests: both need most of a small machine, so never beside each other.
+pytestmark = pytest.mark.xdist_group("browser")
 
 # How often each caller is turned away before the database comes back.
 REFUSALS = 5
