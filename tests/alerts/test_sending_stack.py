@@ -21,6 +21,9 @@ from tests.alerts.telling import alert, channel
 from tests.cast import Company
 from tests.usage.crew import database_url
 
+# In the process of the browser tests: both need most of a small machine, so never beside each other.
+pytestmark = pytest.mark.xdist_group("browser")
+
 PATIENCE_SECONDS = 120
 PROJECT = Path(__file__).resolve().parents[2]
 
