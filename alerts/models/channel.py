@@ -30,6 +30,14 @@ class Digest(models.TextChoices):
     DAILY = "DAILY", "Once a day"
 
 
+class Report(models.TextChoices):
+    """How often the usage of its tenant is reported."""
+
+    NONE = "NONE", "No report"
+    WEEKLY = "WEEKLY", "Each Monday, of the week before"
+    MONTHLY = "MONTHLY", "On the first, of the month before"
+
+
 def every_severity() -> list[str]:
     """All severities."""
     return list(Severity.values)
@@ -78,6 +86,10 @@ class Channel(models.Model):
         max_length=8, choices=Digest, default=Digest.NONE,
         help_text="Whether what is not critical is gathered into one message.",
     )  # fmt: skip
+    report = models.CharField(
+        "usage report", max_length=8, choices=Report, default=Report.NONE,
+        help_text="How often it gets a report of the tenant's usage, at 8 in the morning; e-mail only.",
+    )  # fmt: skip
     quiet_from = models.TimeField(
         null=True, blank=True, help_text="From then on, in the tenant's zone, what is not critical waits."
     )
@@ -94,6 +106,12 @@ class Channel(models.Model):
         constraints = [
             one_of("kind", ChannelKind, "alerts_channel_kind"),
             one_of("digest", Digest, "alerts_channel_digest"),
+            one_of("report", Report, "alerts_channel_report"),
+            # a report is of a tenant, and long
+            models.CheckConstraint(
+                condition=Q(report=Report.NONE) | Q(kind=ChannelKind.EMAIL, tenant__isnull=False),
+                name="alerts_channel_reports_are_mails",
+            ),
             models.CheckConstraint(
                 condition=Q(severities__contained_by=Severity.values), name="alerts_channel_severities"
             ),
