@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +89,16 @@ class Site:
         self._programs.clear()
 
     def freeze(self) -> None:
-        """Every process of PostgreSQL stands still; its sockets stay open."""
-        self._signal(signal.SIGSTOP)
+        """Every process of PostgreSQL stands still, those too that are made meanwhile; its sockets stay open."""
+        while moving := [pid for pid in self._servers() if not _is_stopped(pid)]:
+            _signal(moving, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """They go on."""
-        self._signal(signal.SIGCONT)
+        _signal(self._servers(), signal.SIGCONT)
 
-    def _signal(self, number: int) -> None:
-        for pid in processes.working_in(self.postgres.cluster, "postgres"):
-            os.kill(pid, number)
+    def _servers(self) -> Iterator[int]:
+        return processes.working_in(self.postgres.cluster, "postgres")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What its database holds."""
@@ -143,6 +143,20 @@ def site() -> Iterator[Site]:
         made.wire.close()
         made.postgres.kill()
         shutil.rmtree(folder)
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, number)
+
+
+def _is_stopped(pid: int) -> bool:
+    """By its state in /proc, the word after the name in brackets (proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _free_port() -> int:
