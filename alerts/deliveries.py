@@ -15,9 +15,9 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from alerts import channels, disabling, messages, nudging, waiting
+from alerts import channels, digests, disabling, messages, nudging, waiting
 from alerts.messages import Message
 from alerts.models import Channel, Delivery, DeliveryState
 from alerts.outcomes import Outcome, Verdict, failed
@@ -39,13 +39,15 @@ log = structlog.get_logger()
 # The database's clock, so that senders on different machines agree on leases.
 _DUE = """d.state IN ('PENDING', 'FAILED', 'SENDING') AND d.next_attempt_at <= statement_timestamp()
           AND (d.state <> 'SENDING' OR d.leased_until <= statement_timestamp())"""
+_HAS_WAITED = f"""NOT EXISTS (SELECT 1 FROM alerts_channel c LEFT JOIN alerts_quotaalert a ON a.id = d.alert_id
+                      WHERE c.id = d.channel_id AND {digests.IS_GATHERED})"""  # noqa: S608 - of constants
 
 # Looked at again under its lock: somebody may have claimed it since.
 _CLAIM = f"""
     WITH due AS (
         SELECT d.id, d.channel_id, d.alert_id, d.next_attempt_at
           FROM alerts_delivery d
-         WHERE {_DUE}
+         WHERE {_DUE} AND {_HAS_WAITED}
            AND d.channel_id NOT IN (SELECT channel_id FROM alerts_delivery
                                      WHERE state = 'SENDING' AND leased_until > statement_timestamp())
          ORDER BY d.next_attempt_at LIMIT 1000
@@ -102,6 +104,7 @@ def send_due(*, for_seconds: float = 20.0) -> int:
     ends_at = time.monotonic() + for_seconds
     at_work: dict[Future[Outcome], _Parcel] = {}
     tried = 0
+    digests.gather()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="alerts") as pool:
         while True:
             if time.monotonic() < ends_at and len(at_work) < AT_ONCE:
@@ -127,10 +130,20 @@ def send_test(channel: Channel, at: datetime) -> Delivery:
 
 
 def resend(deliveries: QuerySet[Delivery], at: datetime) -> int:
-    """Have messages sent anew that are not under way, sent ones too, each under the id it has; how many."""
-    count = deliveries.exclude(state=DeliveryState.SENDING).update(
-        state=DeliveryState.PENDING, attempts=0, next_attempt_at=at, sent_at=None, leased_until=None, last_error=""
+    """Have messages sent anew that are not under way, sent ones too, each under the id it has; how many.
+
+    Of one that a digest told, that is the digest.
+    """
+    chosen = deliveries.order_by()
+    anew = Delivery.objects.exclude(state=DeliveryState.SENDING).filter(
+        Q(digest=None, id__in=chosen.values("id")) | Q(id__in=chosen.exclude(digest=None).values("digest"))
     )
+    with transaction.atomic():
+        ids = list(anew.select_for_update().values_list("id", flat=True))
+        count = Delivery.objects.filter(id__in=ids).update(
+            state=DeliveryState.PENDING, attempts=0, next_attempt_at=at, sent_at=None, leased_until=None, last_error=""
+        )
+        Delivery.objects.filter(digest__in=ids).update(state=DeliveryState.GATHERED, sent_at=None, last_error="")
     nudging.nudge()
     return count
 
@@ -146,21 +159,27 @@ def _claim(most: int) -> list[_Parcel]:
 
 def _parcel(delivery: Delivery, now: datetime) -> _Parcel | None:
     """The words of a claimed message; None where it has to wait yet, or where they cannot be written."""
-    alert = delivery.alert
     try:
-        place = place_of(delivery.tenant, [alert.user_key] if alert and alert.user_key else [], now)
-        message = messages.of_delivery(delivery, place)
+        message = _message(delivery, now)
     except (DatabaseError, InterfaceError):
         raise
     except Exception:  # whatever one message meets, the others are sent
         log.exception("message not written", delivery=str(delivery.id))
         _record(delivery, failed("Its words could not be written. It is logged.", is_ours=True))
         return None
-    until = waiting.quiet_until(delivery.channel, message.severity, place.zone, now)
+    until = waiting.quiet_until(delivery.channel, message.severity, message.place.zone, now)
     if until is None:
         return _Parcel(delivery, message)
     _execute(_PUT_BACK, id=delivery.id, attempts=delivery.attempts, until=until)
     return None
+
+
+def _message(delivery: Delivery, now: datetime) -> Message:
+    if delivery.event == digests.EVENT:
+        return digests.message_of(delivery, place_of(delivery.tenant, digests.people(delivery), now))
+    alert = delivery.alert
+    place = place_of(delivery.tenant, [alert.user_key] if alert and alert.user_key else [], now)
+    return messages.of_delivery(delivery, place)
 
 
 def _try(parcel: _Parcel) -> Outcome:
@@ -192,6 +211,7 @@ def _record(delivery: Delivery, outcome: Outcome) -> None:
         if not ended:
             return
         channel, at = delivery.channel, ended[0][0]
+        digests.ended(delivery, state, at, outcome.error[:_ERROR_LENGTH])
         if outcome.verdict is Verdict.SENT:
             disabling.succeeded(channel)
         elif outcome.verdict is Verdict.GONE:

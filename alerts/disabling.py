@@ -11,6 +11,9 @@ from alerts.noticing import Noticed
 from alerts.waiting import MOST_ATTEMPTS
 from tenants.models import Role, User, UserStatus
 
+STOPPED = "Stopped by who received its mails."
+"""Why a channel is off whose receiver wants no more of it."""
+
 _NAME_LENGTH, _REASON_LENGTH = 100, 200
 
 
@@ -50,7 +53,7 @@ def switch_off(channel: Channel, reason: str) -> bool:
     found = Channel.objects.filter(pk=channel.pk, is_active=True)
     if not found.update(is_active=False, disabled_reason=reason[:_REASON_LENGTH]):
         return False
-    Delivery.objects.filter(channel=channel, state__in=OPEN_STATES).update(
+    Delivery.objects.filter(channel=channel, state__in=[*OPEN_STATES, DeliveryState.GATHERED]).update(
         state=DeliveryState.DEAD, leased_until=None, last_error="The channel was switched off."
     )
     return True

@@ -4,12 +4,15 @@ import random
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from alerts.models import Channel, Severity
+from alerts.models import Channel, Digest, Severity
 
 # As standardwebhooks.com advises: at once, then after these. The last try is three days after the first.
 _AFTER_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 MOST_ATTEMPTS = len(_AFTER_SECONDS) + 1
 _JITTER = 0.2
+MORNING = time(8)
+"""When a day's digest, and the report of a week or a month, is sent: in the tenant's zone."""
+_HOUR = timedelta(hours=1)
 
 
 def until_next_try(attempts: int, asked_seconds: float | None) -> timedelta | None:
@@ -37,6 +40,14 @@ def quiet_until(channel: Channel, severity: str, zone: ZoneInfo, now: datetime) 
     if begins == ends or not is_quiet:
         return None
     return _next(ends, zone, local)
+
+
+def digest_at(digest: str, zone: ZoneInfo, noticed_at: datetime) -> datetime:
+    """When what was noticed at an instant is told with others: at the next full hour, or at the next MORNING."""
+    local = noticed_at.astimezone(zone)
+    if digest == Digest.DAILY:
+        return _next(MORNING, zone, local)
+    return noticed_at + _HOUR - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 def _next(at: time, zone: ZoneInfo, local: datetime) -> datetime:

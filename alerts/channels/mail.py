@@ -1,6 +1,7 @@
 """By e-mail, as text and HTML, through the server of EMAIL_URL."""
 
 import smtplib
+import textwrap
 
 from django.conf import settings
 from django.core import signing
@@ -8,6 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.mail.message import BadHeaderError
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts.messages import Message
 from alerts.models import Channel
@@ -17,6 +19,9 @@ STOPPING = "alerts.stop"
 """The salt of the links that stop a channel's mails."""
 
 _REFUSED_FOR_GOOD = 500
+_TEMPLATES = {"alert.digest": "alerts/digest"}
+"""Of messages that are more than a few sentences, by type."""
+_COLUMNS = 72
 
 
 def send(channel: Channel, message: Message) -> Outcome:
@@ -41,9 +46,12 @@ def letter(channel: Channel, message: Message) -> EmailMultiAlternatives:
     """The mail that tells a message."""
     stop = f"{settings.SITE_URL}{reverse('stop-alerts', args=[signing.dumps(str(channel.id), salt=STOPPING)])}"
     context = {"message": message, "channel": channel, "stop": stop}
+    template = _TEMPLATES.get(message.type, "alerts/mail")
+    with timezone.override(message.place.zone):
+        text, html = (render_to_string(f"{template}.{form}", context) for form in ("txt", "html"))
     made = EmailMultiAlternatives(
         subject=message.title,
-        body=render_to_string("alerts/mail.txt", context),
+        body=_wrapped(text),
         to=[channel.address],
         headers={
             "Message-ID": f"<{message.id}@{settings.SITE_URL.partition('://')[2].partition(':')[0]}>",
@@ -52,5 +60,16 @@ def letter(channel: Channel, message: Message) -> EmailMultiAlternatives:
             "Auto-Submitted": "auto-generated",  # no holiday notice answers it
         },
     )
-    made.attach_alternative(render_to_string("alerts/mail.html", context), "text/html")
+    made.attach_alternative(html, "text/html")
     return made
+
+
+def _wrapped(text: str) -> str:
+    """Lines of at most 72 columns, but for addresses: a broken one leads nowhere."""
+    return "\n".join(
+        textwrap.fill(
+            line, _COLUMNS, break_long_words=False, break_on_hyphens=False,
+            subsequent_indent=line[: len(line) - len(line.lstrip())],
+        )
+        for line in text.splitlines()
+    )  # fmt: skip

@@ -13,9 +13,10 @@ from tenants.models import Tenant, one_of
 
 
 class DeliveryState(models.TextChoices):
-    """How far a delivery is. FAILED is tried again at its time, DEAD is not."""
+    """How far a delivery is. FAILED is tried again at its time, DEAD is not, GATHERED ends as its digest does."""
 
     PENDING = "PENDING", "Waiting"
+    GATHERED = "GATHERED", "Waiting in a digest"
     SENDING = "SENDING", "Being sent"
     SENT = "SENT", "Sent"
     FAILED = "FAILED", "Failed, will be tried again"
@@ -45,6 +46,10 @@ class Delivery(models.Model):
     )
     event = models.CharField(max_length=64, null=True, help_text="Which event of the product it is, where it is one.")
     event_id = models.CharField(max_length=128, null=True, help_text="Which one: told once to each channel.")
+    digest = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, related_name="gathered", db_index=False,
+        help_text="The message that tells this one with others.",
+    )  # fmt: skip
     payload: models.JSONField[Any, Any] = models.JSONField(null=True, help_text="What the event says.")
     message_id = models.UUIDField(default=uuid7, editable=False)
     state = models.CharField(max_length=16, choices=DeliveryState, default=DeliveryState.PENDING)
@@ -76,6 +81,10 @@ class Delivery(models.Model):
                 condition=~Q(state=DeliveryState.SENDING) | Q(leased_until__isnull=False),
                 name="alerts_delivery_sending_has_lease",
             ),
+            models.CheckConstraint(
+                condition=~Q(state=DeliveryState.GATHERED) | Q(digest__isnull=False),
+                name="alerts_delivery_gathered_has_digest",
+            ),
             models.UniqueConstraint(fields=["message_id"], name="alerts_delivery_message_id"),
             models.UniqueConstraint(
                 fields=["alert", "channel"], condition=Q(alert__isnull=False), name="alerts_delivery_alert_once"
@@ -91,6 +100,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["leased_until"], condition=Q(state=DeliveryState.SENDING), name="alerts_delivery_sending"
             ),
+            # what a digest gathers
+            models.Index(fields=["digest"], condition=Q(digest__isnull=False), name="alerts_delivery_digest"),
             # a channel's messages, newest first
             models.Index(fields=["channel", "-id"], name="alerts_delivery_channel_id"),
         ]
