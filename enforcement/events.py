@@ -11,7 +11,7 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from enforcement import errors, settlement
+from enforcement import errors, metrics, settlement
 from enforcement.asks import basis_of, confirm_caller, task_of, tenant_of, user_of
 from enforcement.base import KIB, LedgerView
 from enforcement.bookings import Bookings
@@ -139,6 +139,7 @@ def record(
         answers = ledger.record(tenant_id, basis, [event for _, _, event in group], user=caller.user_key)
         for (place, body, _), answer in zip(group, answers, strict=True):
             done[place] = _answered(body, answer)
+            metrics.booked(answer, body, terms[tenant_id].catalogue)
         _booked(answers).tell()
 
 

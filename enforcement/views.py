@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from enforcement import asks, errors, explanation, gatekeeper, settlement
+from enforcement import asks, errors, explanation, gatekeeper, metrics, settlement
 from enforcement.base import KIB, LedgerView, key_of, request_id
 from enforcement.bookings import Bookings
 from enforcement.decisions import Ask, Decision, instant
@@ -36,6 +36,7 @@ class EnforceView(LedgerView):
             raise errors.KeyMissing("Send an Idempotency-Key header, so that a repeated request is granted once.")
         ask = body.ask(request_id(request))
         decision = self.decide(request, lambda caller, now: gatekeeper.enforce(caller, ask, key=key, now=now))
+        metrics.decided(decision)
         return _decided(request, body.tenant, decision)
 
 
@@ -103,6 +104,8 @@ class EnforceBatchView(LedgerView):
         )
         for (place, _), result in zip(asks, decided, strict=True):
             results[place] = result
+            if isinstance(result, Decision):
+                metrics.decided(result)
         return self.batch([each.wire() if isinstance(each, Decision) else each for each in results])
 
 
@@ -112,6 +115,7 @@ class CommitView(LedgerView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
         answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, None))
+        metrics.booked(answer, body, entitlements.catalogue())
         return _booked(request, answer, settlement.committed)
 
 
@@ -121,6 +125,7 @@ class ReportView(LedgerView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         body = parse(self.body(request), CommitBody)
         answer = self.decide(request, lambda caller, _: _commit(caller, reservation_id, body, Ending.REPORT))
+        metrics.booked(answer, body, entitlements.catalogue())
         return _booked(request, answer, settlement.reported)
 
 
@@ -228,22 +233,25 @@ def _commit_together(caller: Caller, bodies: Sequence[tuple[int, CommitBody]]) -
     named = caller.tenant
     ids = [reservation for _, _, reservation, _ in ends]
     owners = ledger.tenants_of(ids) if named is None else dict.fromkeys(ids, named)
-    groups: defaultdict[UUID, list[tuple[int, UUID, End]]] = defaultdict(list)
+    groups: defaultdict[UUID, list[tuple[int, CommitBody, UUID, End]]] = defaultdict(list)
     for place, body, reservation, end in ends:
         try:
             tenant = settlement.tenant_for(caller, body.tenant)
             owner = owners.get(reservation)
             if owner is None or tenant not in (None, owner):
                 raise errors.Unknown(settlement.MISSING)
-            groups[owner].append((place, reservation, end))
+            groups[owner].append((place, body, reservation, end))
         except errors.Unknown as error:
             results.append((place, error))
     if not groups:
         asks.confirm_caller(caller)
     for tenant, group in groups.items():
         booked = Bookings()
-        answers = ledger.end_batch(tenant, basis, [(each, end) for _, each, end in group], user=caller.user_key)
-        for (place, _, _), answer in zip(group, answers, strict=True):
+        endings = [(each, end) for _, _, each, end in group]
+        for (place, body, *_), answer in zip(
+            group, ledger.end_batch(tenant, basis, endings, user=caller.user_key), strict=True
+        ):
+            metrics.booked(answer, body, catalogue)
             try:
                 results.append((place, settlement.committed(answer, booked)))
             except (errors.Unknown, errors.KeyConflict, errors.Ended) as error:

@@ -15,11 +15,13 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from metering_site.metrics import requests
+
 Next = Callable[[HttpRequest], HttpResponseBase]
 
 # Called by programs: no session, no cookie, and any Host header (a health check comes by number). The pages about
 # errors are where problems lead, so they answer by whatever name the API was called.
-NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz", "/errors/")
+NOT_FOR_BROWSERS = ("/api/", "/healthz", "/readyz", "/metrics", "/errors/")
 CONSOLE = "/admin/"
 DRAINED_BYTES = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -33,6 +35,7 @@ CONTENT_POLICY = "; ".join(
         "img-src 'self' data:",
         "font-src 'self'",
         "connect-src 'self'",
+        "frame-src 'self'",  # a preview of a mail, which allows itself to be framed here
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
@@ -76,8 +79,14 @@ class RequestLogMiddleware:
         sent = request.headers.get("X-Request-ID", "")
         request.request_id = sent if REQUEST_ID.fullmatch(sent) else str(uuid_utils.uuid7())
         request.log_fields = {}
+        response = None
+        requests.begun()
         with structlog.contextvars.bound_contextvars(request_id=request.request_id, **_trace(request)):
-            response = self.get_response(request)
+            try:
+                response = self.get_response(request)
+            finally:
+                seconds = time.perf_counter() - started
+                requests.ended(request, response, seconds)
             _drain(request)
             response["X-Request-ID"] = request.request_id
             # CommonMiddleware does it for pages; without it the web server answers in chunks.
@@ -88,7 +97,7 @@ class RequestLogMiddleware:
                 method=request.method,
                 path=request.path,
                 status=response.status_code,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                duration_ms=round(seconds * 1000, 2),
                 **request.log_fields,
             )
         return response

@@ -6,6 +6,7 @@ What cannot be read is told by `manage.py check` (metering_site/checks.py), not 
 
 import base64
 import os
+import tempfile
 import warnings
 from collections.abc import Callable
 from email.utils import formataddr, parseaddr
@@ -378,7 +379,7 @@ DEFAULT_FROM_EMAIL = _read("DEFAULT_FROM_EMAIL", _mail_address, "Metering <meter
 # HTTPS=false is for a stack on one machine; everywhere else a browser must never send a cookie in the clear.
 HTTPS = _read("HTTPS", _yes_or_no, True)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by the machine next door, without TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked by the machine next door, without TLS
 BEHIND_PROXY = _read("BEHIND_PROXY", _yes_or_no, False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 # The proxy appends the address it was called from to X-Forwarded-For; whatever stands before it, anybody can send.
@@ -399,3 +400,17 @@ SITE_URL = _read("SITE_URL", _site_url, f"{'https' if HTTPS else 'http'}://{(ALL
 # --- Logs ---------------------------------------------------------------------
 LOG_LEVEL = _read("LOG_LEVEL", str.upper, "INFO")
 LOGGING = logs.configuration(LOG_LEVEL)
+
+# --- Metrics ------------------------------------------------------------------
+_LEAST_TOKEN = 20
+
+
+def _token(text: str) -> str:
+    if len(text) < _LEAST_TOKEN:  # without the text itself
+        raise ValueError(f"it is shorter than {_LEAST_TOKEN} characters")
+    return text
+
+
+# Whoever has it may read /metrics; without one there is no such address.
+METRICS_TOKEN: str = _read("METRICS_TOKEN", _token, "")
+METRICS_DIR = _read("METRICS_DIR", Path, Path(tempfile.gettempdir()) / f"metering-metrics-{os.getuid()}")

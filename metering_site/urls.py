@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 import tenants.pages
 from alerts.pages.stop import StopPage
 from metering_site import error_pages, health, problems
+from metering_site.metrics.view import metrics
 
 # One log-in for everybody, and its throttle.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # as allauth documents it
@@ -33,6 +34,7 @@ urlpatterns = [
     path("errors/<str:code>", error_pages.error, name="error"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
 ]
 
 handler400 = problems.bad_request

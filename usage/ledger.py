@@ -8,6 +8,7 @@ raises `Stale` where one of them moved: decide again.
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.db import DatabaseError, connection
 
 from tenants import database, versions
 from tenants.versions import Numbers
+from usage import metrics
 from usage.entries import Answer, Basis, End, Event, Outcome, Reading, Reservation, readings_of
 
 _COLUMNS = "outcome, id, tenant, at, numbers, status, expires_at, body, readings"
@@ -217,12 +219,15 @@ def _one(call: str, *arguments: Any) -> Answer:  # noqa: ANN401 - SQL parameters
 
 
 def _many(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+    started = perf_counter()
     rows = _rows(f"SELECT {_COLUMNS} FROM {call}", *arguments)  # noqa: S608 - a constant of this module
+    metrics.called(call, perf_counter() - started)
     # Of several that are confirmed one after another, the numbers may have moved before a later one.
     telling = next((row for row in rows if row[0] == "STALE"), rows[0])
     if telling[4] is not None:
         _settle(telling)
     if telling[0] == "STALE":
+        metrics.found_stale()
         raise Stale(telling[3])
     return [_answer(row) for row in rows]
 
