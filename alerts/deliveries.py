@@ -17,7 +17,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from alerts import channels, digests, disabling, messages, nudging, waiting
+from alerts import channels, digests, disabling, messages, nudging, reports, waiting
 from alerts.messages import Message
 from alerts.models import Channel, Delivery, DeliveryState
 from alerts.outcomes import Outcome, Verdict, failed
@@ -177,6 +177,8 @@ def _parcel(delivery: Delivery, now: datetime) -> _Parcel | None:
 def _message(delivery: Delivery, now: datetime) -> Message:
     if delivery.event == digests.EVENT:
         return digests.message_of(delivery, place_of(delivery.tenant, digests.people(delivery), now))
+    if delivery.event == reports.EVENT:
+        return reports.message_of(delivery, place_of(delivery.tenant, reports.people(delivery.payload), now))
     alert = delivery.alert
     place = place_of(delivery.tenant, [alert.user_key] if alert and alert.user_key else [], now)
     return messages.of_delivery(delivery, place)

@@ -1,8 +1,10 @@
 """What Celery does for alerts: nothing that anybody waits for."""
 
+from datetime import UTC, datetime
+
 from celery import shared_task
 
-from alerts import deliveries, detectors, sweeping
+from alerts import deliveries, detectors, reports, sweeping
 
 
 @shared_task
@@ -13,9 +15,12 @@ def send() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Notice what nobody noticed, and resolve what is over; each minute, and safe to run twice."""
+    """Notice what nobody noticed, resolve what is over, make the reports that are due; each minute, and safe to run
+    twice.
+    """
     sweeping.sweep()
     detectors.detect(detectors.MINUTELY)
+    reports.make_due(datetime.now(UTC))
 
 
 @shared_task

@@ -136,6 +136,11 @@ def answer(
     return StreamingHttpResponse(content, content_type=media, headers=headers)
 
 
+def csv_of(rows: Iterable[Iterable[object]]) -> bytes:
+    """Rows as these files have them: UTF-8, and a text that a spreadsheet would calculate has one ' before it."""
+    return _lines(map(_cell, row) for row in rows)
+
+
 def _content(name: str, begun: bytes, parts: Iterator[bytes], last_words: bytes) -> Generator[bytes, None, None]:
     """First nothing, once it is its turn; then all parts, and where one fails, the last words."""
     if not _turns.acquire(blocking=False):
@@ -169,7 +174,7 @@ def _json_line(value: object) -> bytes:
 
 
 def _csv(table: Table[Entry], entries: Iterable[Entry]) -> bytes:
-    return _lines(map(_cell, table.cells(entry)) for entry in entries)
+    return csv_of(table.cells(entry) for entry in entries)
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> bytes:

@@ -14,12 +14,13 @@ from django.utils import timezone
 from alerts.messages import Message
 from alerts.models import Channel
 from alerts.outcomes import SENT, Outcome, Verdict, failed
+from alerts.reports.letter import EVENT, Reported
 
 STOPPING = "alerts.stop"
 """The salt of the links that stop a channel's mails."""
 
 _REFUSED_FOR_GOOD = 500
-_TEMPLATES = {"alert.digest": "alerts/digest"}
+_TEMPLATES = {"alert.digest": "alerts/digest", EVENT: "alerts/report"}
 """Of messages that are more than a few sentences, by type."""
 _COLUMNS = 72
 
@@ -61,6 +62,8 @@ def letter(channel: Channel, message: Message) -> EmailMultiAlternatives:
         },
     )
     made.attach_alternative(html, "text/html")
+    if isinstance(message, Reported):
+        made.attach(message.file_name, message.file.decode(), "text/csv")
     return made
 
 
