@@ -35,6 +35,7 @@ class EnforceView(LedgerView):
         if key is None:
             raise errors.KeyMissing("Send an Idempotency-Key header, so that a repeated request is granted once.")
         ask = body.ask(request_id(request))
+        note(request, tenant=body.tenant)  # for whom it was, whatever becomes of it
         decision = self.decide(request, lambda caller, now: gatekeeper.enforce(caller, ask, key=key, now=now))
         metrics.decided(decision)
         return _decided(request, body.tenant, decision)

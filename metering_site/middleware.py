@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from metering_site import logs
 from metering_site.metrics import requests
 
 Next = Callable[[HttpRequest], HttpResponseBase]
@@ -92,14 +93,15 @@ class RequestLogMiddleware:
             # CommonMiddleware does it for pages; without it the web server answers in chunks.
             if isinstance(response, HttpResponse):
                 response.headers.setdefault("Content-Length", str(len(response.content)))
-            log.info(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                duration_ms=round(seconds * 1000, 2),
-                **request.log_fields,
-            )
+            if logs.is_told(request.log_fields.get("code")):
+                log.info(
+                    "request",
+                    method=request.method,
+                    path=request.path,
+                    status=response.status_code,
+                    duration_ms=round(seconds * 1000, 2),
+                    **request.log_fields,
+                )
         return response
 
 

@@ -21,6 +21,7 @@ from rest_framework import exceptions
 
 from enforcement import errors
 from enforcement.errors import ProblemCode
+from metering_site import reports
 from tenants.authentication import Throttled, Unauthenticated
 from tenants.facts import TenantUnknown
 from tenants.postgresql.base import ReadOnly
@@ -76,6 +77,7 @@ def answer(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     found = _of(error)
     if found is None:
         log.error("unexpected", error=type(error).__name__, exc_info=error)
+        reports.report(error, context.get("request"))
         return problem(ProblemCode.INTERNAL, _FAULT)
     code, detail, fields, headers = found
     return problem(code, detail, fields=fields, headers=headers)

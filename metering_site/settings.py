@@ -401,6 +401,33 @@ SITE_URL = _read("SITE_URL", _site_url, f"{'https' if HTTPS else 'http'}://{(ALL
 LOG_LEVEL = _read("LOG_LEVEL", str.upper, "INFO")
 LOGGING = logs.configuration(LOG_LEVEL)
 
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text} is not from 0 to 1")
+    return share
+
+
+# Of permits this share has a line; of all else, all.
+LOG_PERMITS_SHARE = _read("LOG_PERMITS_SHARE", _share, 1.0)
+
+
+# --- Reports of errors and traces: extras, not even imported where these are not set ---
+def _dsn(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.username or not parts.path.strip("/"):
+        # Without the text, which has a key in it.
+        raise ValueError("it is not https://key@host/project")
+    return text
+
+
+SENTRY_DSN: str = _read("SENTRY_DSN", _dsn, "")
+OTEL_ENDPOINT: str = _read("OTEL_EXPORTER_OTLP_ENDPOINT", _site_url, "")
+OTEL_TRACES_SHARE = _read("OTEL_TRACES_SHARE", _share, 0.01)
+if OTEL_ENDPOINT:
+    MIDDLEWARE.insert(1, "metering_site.tracing.TraceMiddleware")
+
 # --- Metrics ------------------------------------------------------------------
 _LEAST_TOKEN = 20
 

@@ -46,16 +46,21 @@ def test_every_wrong_variable_is_named_with_a_hint_and_no_password_is_repeated()
         ENCRYPTION_KEYS="hidden,",
         SITE_URL="metering.example.com",
         ALERTS_ALLOW_PRIVATE_TARGETS="maybe",
+        METRICS_TOKEN="hidden",
+        LOG_PERMITS_SHARE="2",
+        SENTRY_DSN="hidden",
+        OTEL_TRACES_SHARE="half",
     )
     assert done.returncode != 0
     for name in (
         *("DATABASE_URL", "DEBUG", "HSTS_SECONDS", "EMAIL_URL", "DEFAULT_FROM_EMAIL"),
         *("ENCRYPTION_KEYS", "SITE_URL", "ALERTS_ALLOW_PRIVATE_TARGETS"),
+        *("METRICS_TOKEN", "LOG_PERMITS_SHARE", "SENTRY_DSN", "OTEL_TRACES_SHARE"),
     ):
         assert f"(metering_site.E001) {name} cannot be read" in done.stderr
     assert "(metering_site.E004) REDIS_URL" in done.stderr
     assert "(metering_site.E005) LOG_LEVEL" in done.stderr
-    assert done.stderr.count("HINT") == 10
+    assert done.stderr.count("HINT") == 14
     assert "hidden" not in done.stdout + done.stderr
 
 
