@@ -32,6 +32,22 @@ class Sealed:
         except InvalidToken:
             raise CannotDecrypt("None of ENCRYPTION_KEYS is the key of this text.") from None
 
+    @property
+    def is_newest(self) -> bool:
+        """Whether the first of ENCRYPTION_KEYS encrypted it."""
+        try:
+            Fernet(_first_key()).decrypt(self.ciphertext.encode())
+        except InvalidToken:
+            return False
+        return True
+
+    def resealed(self) -> Self | None:
+        """The same text encrypted by the first of ENCRYPTION_KEYS; None where none of them opens it."""
+        try:
+            return type(self)(_keys().rotate(self.ciphertext.encode()).decode())
+        except InvalidToken:
+            return None
+
 
 class SealedField(models.TextField[Sealed, Sealed]):
     """A column of Sealed texts. It takes nothing else: a text that was not encrypted is never written."""
@@ -51,6 +67,11 @@ class SealedField(models.TextField[Sealed, Sealed]):
 
 
 def _keys() -> MultiFernet:
+    _first_key()
+    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+
+
+def _first_key() -> str:
     if not settings.ENCRYPTION_KEYS:
         raise CannotDecrypt("ENCRYPTION_KEYS is not set.")
-    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+    return settings.ENCRYPTION_KEYS[0]

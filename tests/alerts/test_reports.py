@@ -23,6 +23,7 @@ from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
 from tests.mailbox import Mailbox, text_of
 from tests.parallel import at_once
+from usage import exports
 
 NOW = datetime.now(UTC)
 DRAFT, SEARCH = "LLM2_DRAFT", "PATENT_OPEN"
@@ -235,7 +236,7 @@ def test_its_file_has_a_bound_and_says_what_it_lacks(
 
 def test_nothing_in_its_file_is_a_formula() -> None:
     found = {"days": [["2026-11-20", "=1+1", *[0] * 7, 2_500_000_000, *[0] * 2]], "days_left_out": 0}
-    (_, row) = csv.reader(StringIO(reports.letter.exports.csv_of(figures.file_rows(found)).decode()))
+    (_, row) = csv.reader(StringIO(exports.csv_of(figures.file_rows(found)).decode()))
     assert (row[1], row[figures.COLUMNS.index("cost")]) == ("'=1+1", "2.50")
 
 
