@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from alerts import deliveries, detectors, reports, sweeping
+from alerts import deliveries, detectors, pruning, reports, sweeping
 
 
 @shared_task
@@ -25,5 +25,9 @@ def sweep() -> None:
 
 @shared_task
 def look_closely() -> None:
-    """What takes longer to see: spikes, outlooks, the audit; each quarter of an hour, and safe to run twice."""
+    """What takes longer to see: spikes, outlooks, the audit; each quarter of an hour, and safe to run twice.
+
+    Afterwards what is too old is removed.
+    """
     detectors.detect(detectors.QUARTERLY)
+    pruning.prune(datetime.now(UTC))
