@@ -23,9 +23,12 @@ def send(channel: Channel, message: Message) -> Outcome:
         url = channel.secrets[0].open()
     except (CannotDecrypt, IndexError):
         return failed("The address of the chat cannot be read: see ENCRYPTION_KEYS.", is_ours=True)
-    is_teams = (urlsplit(url).hostname or "").endswith(_OF_TEAMS)
-    body = card(message) if is_teams else text(message)
-    return posting.post(url, orjson.dumps(body), {"Content-Type": "application/json"})
+    return posting.post(url, orjson.dumps(body(url, message)), {"Content-Type": "application/json"})
+
+
+def body(url: str, message: Message) -> dict[str, Any]:
+    """What is posted to a chat at this address, of which the host alone matters here."""
+    return card(message) if (urlsplit(url).hostname or "").endswith(_OF_TEAMS) else text(message)
 
 
 def text(message: Message) -> dict[str, Any]:

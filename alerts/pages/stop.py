@@ -38,5 +38,5 @@ class StopPage(View):
         return render(request, "alerts/stop.html", {"channel": self.channel, "is_done": not self.channel.is_active})
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        disabling.switch_off(self.channel, "Stopped by who received its mails.")
+        disabling.switch_off(self.channel, disabling.STOPPED)
         return render(request, "alerts/stop.html", {"channel": self.channel, "is_done": True})
