@@ -20,12 +20,27 @@ class Mailbox:
 
     port: int
     letters: list[EmailMessage] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """What it answers to mails for an address, in place of taking them."""
+    answer: str = "250 kept"
+    """What it answers to a whole mail; it keeps none that it does not answer 250."""
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take a recipient, or refuse them."""
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         """Take a mail in."""
+        if not self.answer.startswith("250"):
+            return self.answer
         letter = email.message_from_bytes(envelope.original_content or b"", _class=EmailMessage, policy=default)
         self.letters.append(letter)
-        return "250 kept"
+        return self.answer
 
     def link(self) -> str:
         """The path of the link in the last mail, by the text that people without HTML read."""
