@@ -22,11 +22,14 @@ MOST_CHANNELS = 50
 _SECRETS_KEPT = 2
 
 OF_OPERATORS = (
-    AlertKind.UNPRICED, AlertKind.AUDIT_BREACH, AlertKind.LAG, AlertKind.EXPIRING, AlertKind.CHANNEL_DISABLED,
+    AlertKind.UNPRICED, AlertKind.UNUSUAL_PRICE, AlertKind.AUDIT_BREACH, AlertKind.LAG, AlertKind.EXPIRING,
+    AlertKind.CHANNEL_DISABLED,
 )  # fmt: skip
 """What super admins are told of."""
 OF_TENANTS = tuple(
-    kind for kind in AlertKind if kind not in {AlertKind.UNPRICED, AlertKind.AUDIT_BREACH, AlertKind.LAG}
+    kind
+    for kind in AlertKind
+    if kind not in {AlertKind.UNPRICED, AlertKind.UNUSUAL_PRICE, AlertKind.AUDIT_BREACH, AlertKind.LAG}
 )
 """What a tenant's people are told of."""
 

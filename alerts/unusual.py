@@ -30,3 +30,10 @@ def is_unusual(value: int, past: Sequence[int]) -> bool:
     """Whether `value` is far above what is usual, and at least twice it."""
     found = score(value, past)
     return found is not None and found >= _UNUSUAL and value >= _TIMES * median(past)
+
+
+def is_far_off(value: int, past: Sequence[int]) -> bool:
+    """Whether `value` is as far from what is usual on either side: at least twice it, or half of it at most."""
+    found = score(value, past)
+    is_apart = value >= _TIMES * median(past) or _TIMES * value <= median(past) if past else False
+    return found is not None and abs(found) >= _UNUSUAL and is_apart

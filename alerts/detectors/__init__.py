@@ -8,7 +8,7 @@ import structlog
 from django.db import DatabaseError, connection
 
 from alerts import standing
-from alerts.detectors import calls, catalogue, expiry, health, outlook, spikes
+from alerts.detectors import calls, catalogue, expiry, health, outlook, prices, spikes
 from alerts.models import AlertKind
 from alerts.noticing import Noticed
 from tenants import versions
@@ -34,6 +34,7 @@ MINUTELY = (
 )
 QUARTERLY = (
     Detector((AlertKind.USAGE_SPIKE, AlertKind.SPEND_ANOMALY), spikes.usage),
+    Detector((AlertKind.UNUSUAL_PRICE,), prices.unusual),
     Detector((AlertKind.RUN_OUT,), outlook.running_out),
     Detector((AlertKind.AUDIT_BREACH,), health.breaches),
 )

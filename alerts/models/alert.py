@@ -21,6 +21,7 @@ class AlertKind(models.TextChoices):
     SPEND_ANOMALY = "SPEND_ANOMALY", "More spend than usual"
     RUN_OUT = "RUN_OUT", "Will run out"
     UNPRICED = "UNPRICED", "Model without a price"
+    UNUSUAL_PRICE = "UNUSUAL_PRICE", "Unusual price"
     EXPIRING = "EXPIRING", "Token or key expires"
     HOLDS_EXPIRED = "HOLDS_EXPIRED", "Commits are missing"
     AUDIT_BREACH = "AUDIT_BREACH", "The ledger does not add up"
@@ -101,6 +102,8 @@ class QuotaAlert(models.Model):
             models.Index(fields=["tenant", "-id"], name="alerts_alert_tenant_id"),
             # what still holds: bell, banner, the sweep that resolves
             models.Index(fields=["tenant"], condition=Q(resolved_at__isnull=True), name="alerts_alert_open"),
+            # what is pruned
+            models.Index(fields=["resolved_at"], condition=Q(resolved_at__isnull=False), name="alerts_alert_resolved"),
         ]
 
     def __str__(self) -> str:

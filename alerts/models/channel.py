@@ -35,7 +35,7 @@ class Report(models.TextChoices):
 
     NONE = "NONE", "No report"
     WEEKLY = "WEEKLY", "Each Monday, of the week before"
-    MONTHLY = "MONTHLY", "On the first, of the month before"
+    MONTHLY = "MONTHLY", "On a month's first day, of the month before"
 
 
 def every_severity() -> list[str]:

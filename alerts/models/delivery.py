@@ -102,6 +102,12 @@ class Delivery(models.Model):
             ),
             # what a digest gathers
             models.Index(fields=["digest"], condition=Q(digest__isnull=False), name="alerts_delivery_digest"),
+            # what is pruned
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state__in=[DeliveryState.SENT, DeliveryState.DEAD]),
+                name="alerts_delivery_ended",
+            ),
             # a channel's messages, newest first
             models.Index(fields=["channel", "-id"], name="alerts_delivery_channel_id"),
         ]

@@ -233,6 +233,7 @@ def test_a_model_without_a_price_is_told_super_admins(acme: Company) -> None:
 # --- health ------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("committed")
 def test_what_is_behind_is_told_super_admins(acme: Company, api: Api) -> None:
     rolled.fill()
     now = datetime.now(UTC)
@@ -296,6 +297,11 @@ def test_nothing_is_noticed_where_nothing_happens(acme: Company) -> None:
         (AlertKind.RUN_OUT, {"measure": "COST", "used": 10**9, "limit": 10**10, "unit": "USD", "basis_hours": 168,
                              "runs_out_at": "2026-11-28T10:00:00+00:00", "resets_at": "2026-12-01T00:00:00+00:00"}),
         (AlertKind.UNPRICED, {"model": "some-model", "is_active": True}),
+        (AlertKind.UNUSUAL_PRICE, {"what": "published", "model": "some-model", "price_of": "Input tokens",
+                                   "is_batch": False, "above_input_tokens": 0, "lately": 3 * 10**12,
+                                   "usual": 3 * 10**9, "unit": "USD", "valid_from": "2026-11-20T00:00:00+00:00"}),
+        (AlertKind.UNUSUAL_PRICE, {"what": "paid", "task": "LLM2_DRAFT", "model_class": "PRO_L", "unit": "USD",
+                                   "lately": 9 * 10**9, "usual": 10**9, "basis": 20, "minutes": 60}),
         (AlertKind.EXPIRING, {"what": "key", "name": "svc", "ends_at": "2026-12-01T00:00:00+00:00", "days": 7}),
         (AlertKind.HOLDS_EXPIRED, {"expired": 30, "committed": 3, "minutes": 60}),
         (AlertKind.AUDIT_BREACH, {"invariant": "I2", "tenant": None, "breaches": 2,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.unusual import FEWEST, is_unusual, score
+from alerts.unusual import FEWEST, is_far_off, is_unusual, score
 
 PAST = st.lists(st.integers(0, 10**12), min_size=FEWEST, max_size=40)
 
@@ -34,3 +34,12 @@ def test_what_is_usual_is_never_unusual(past: list[int]) -> None:
 @given(past=PAST, value=st.integers(0, 10**12), more=st.integers(0, 10**12))
 def test_more_is_never_less_unusual(past: list[int], value: int, more: int) -> None:
     assert not is_unusual(value, past) or is_unusual(value + more, past)
+
+
+@given(past=PAST, value=st.integers(0, 10**12))
+def test_what_is_unusual_is_far_off_and_so_is_what_lies_as_far_below(past: list[int], value: int) -> None:
+    assert is_far_off(value, past) or not is_unusual(value, past)
+    steady = [10**6 + each % 1_000 for each in past]
+    assert is_far_off(10**3, steady)
+    assert not is_far_off(9 * 10**5, steady)
+    assert not is_far_off(value, steady[: FEWEST - 1])
