@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from alerts import deliveries, detectors, pruning, reports, sweeping
+from alerts import deliveries, detectors, owners, pruning, reports, sweeping
 
 
 @shared_task
@@ -18,6 +18,7 @@ def sweep() -> None:
     """Notice what nobody noticed, resolve what is over, make the reports that are due; each minute, and safe to run
     twice.
     """
+    owners.have_told()
     sweeping.sweep()
     detectors.detect(detectors.MINUTELY)
     reports.make_due(datetime.now(UTC))

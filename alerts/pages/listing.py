@@ -30,7 +30,7 @@ class AlertsPage(TenantPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         rows = queries.alerts(self.viewer.sight).order_by("-id")[:_LISTED]
-        return self.show("alerts/list.html", alerts=_told(self.viewer, rows), most=_LISTED)
+        return self.show("alerts/list.html", alerts=told(self.viewer, rows), most=_LISTED)
 
 
 class OpenAlerts(TenantPage):
@@ -40,7 +40,7 @@ class OpenAlerts(TenantPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         rows = queries.alerts(self.viewer.sight).open().order_by("-id")[: _SHOWN + 1]
-        found = _told(self.viewer, rows)
+        found = told(self.viewer, rows)
         return self.show("alerts/open.html", alerts=found[:_SHOWN], has_more=len(found) > _SHOWN)
 
 
@@ -54,7 +54,8 @@ class Bell(TenantPage):
         return self.show("alerts/bell.html", count=min(count, _COUNTED), has_more=count > _COUNTED)
 
 
-def _told(viewer: Viewer, rows: Iterable[QuotaAlert]) -> list[Told]:
+def told(viewer: Viewer, rows: Iterable[QuotaAlert]) -> list[Told]:
+    """The alerts in the words that somebody reads; one query at most, for the names of people."""
     found = list(rows)
     users = {row.user_key for row in found if row.user_key}
     place = places.place_of(viewer.tenant, users, viewer.now)

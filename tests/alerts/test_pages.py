@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from alerts.models import QuotaAlert
 from tests import console
 from tests.alerts.quotas import FEATURE, quota, use
+from tests.alerts.telling import alert
 from tests.cast import Company, Person
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
@@ -89,3 +90,40 @@ def test_a_list_asks_as_much_for_many_as_for_one(acme: Company, api: Api) -> Non
         counts.append(len(captured))
         use(api, 5)
     assert counts[0] == counts[1]
+
+
+def test_what_is_critical_stands_on_every_page_until_it_is_over(acme: Company, api: Api) -> None:
+    quota(acme, 10)
+    use(api, 9)
+    owner = browser(acme.owner)
+    everywhere = ["/t/ACME/", "/t/ACME/explore/", "/t/ACME/people/", "/t/ACME/alerts/settings/", *PAGES[:1]]
+    assert not any("data-hidable" in owner.get(path).content.decode() for path in everywhere)
+    use(api, 1)
+    for path in everywhere:
+        assert "10 of 10 API calls" in banner(owner.get(path).content.decode()), path
+    part = owner.get("/t/ACME/", headers={"HX-Request": "true"})
+    assert "data-hidable" not in part.content.decode(), "a part of a page is put into one that has it"
+    QuotaAlert.objects.update(resolved_at=QuotaAlert.objects.latest("created_at").created_at)
+    assert "data-hidable" not in owner.get("/t/ACME/").content.decode()
+
+
+def test_the_banner_says_two_and_that_there_are_more(acme: Company) -> None:
+    for threshold in (100, 110, 120):
+        alert(acme.tenant, threshold, severity="CRITICAL")
+    said = banner(browser(acme.owner).get("/t/ACME/tokens/").content.decode())
+    assert said.count("Acme has used") == 2
+    assert "What to do, and more alerts" in said
+
+
+def test_the_banner_is_about_nobody_else_and_names_are_text(acme: Company, rival: Company) -> None:
+    alert(acme.tenant, severity="CRITICAL", user_key="<script>alert(1)</script>")
+    said = banner(browser(acme.owner).get("/t/ACME/").content.decode())
+    assert "&lt;script&gt;" in said
+    assert "<script" not in said
+    assert "data-hidable" not in browser(acme.people[0]).get("/t/ACME/").content.decode()
+    assert "data-hidable" not in browser(rival.owner).get("/t/RIVAL/").content.decode()
+
+
+def banner(page: str) -> str:
+    """The banner of a page."""
+    return page.partition("data-hidable")[2].partition("</section>")[0]

@@ -63,3 +63,11 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id === "drawer-content") event.target.closest("dialog").showModal();
 });
+
+// What is hidden is back on the next page.
+document.addEventListener("click", (event) => {
+  const hidden = event.target.closest("[data-hide]")?.closest("[data-hidable]");
+  if (!hidden) return;
+  hidden.remove();
+  document.getElementById("main").focus();
+});
