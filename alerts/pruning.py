@@ -51,7 +51,7 @@ def _old() -> tuple[_Old, ...]:
     )
 
 
-def prune(now: datetime, *, for_seconds: float = 10.0) -> int:
+def prune(now: datetime, *, for_seconds: float = 3.0) -> int:
     """Removes slice after slice until there is no more, or the time is up; how many rows that were."""
     ends_at = time.monotonic() + for_seconds
     removed = 0

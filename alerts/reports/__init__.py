@@ -27,7 +27,7 @@ CAUGHT_UP = timedelta(days=3)
 log = structlog.get_logger()
 
 
-def make_due(now: datetime, *, for_seconds: float = 20.0) -> int:
+def make_due(now: datetime, *, for_seconds: float = 5.0) -> int:
     """Makes the reports whose morning has come, each once, and has them sent; how many.
 
     What there is no time for, or fails, is made the next time. Any number of processes may be at it.

@@ -5,9 +5,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from alerts import deliveries, digests, disabling, noticing
 from alerts.channels import signed
@@ -224,6 +226,23 @@ def test_a_channel_that_stops_its_digest_gets_what_waited_one_by_one(acme: Compa
     make_due()
     deliveries.send_due()
     assert told(sink) == [("alert.threshold", [50]), ("alert.threshold", [80])]
+
+
+def test_what_is_noticed_while_others_are_sent_waits_for_its_digest_as_well(
+    committed: None, acme: Company, sink: HTTPServer
+) -> None:
+    def notice_one_more(request: Request) -> Response:
+        if body(request)["data"]["threshold"] == 50:
+            notice_now(acme.tenant, 80)
+            connection.close()
+        return Response("ok")
+
+    sink.expect_request("/alone").respond_with_handler(notice_one_more)
+    channel(acme.tenant, sink.url_for("/alone"))
+    gathering = hourly(acme.tenant, sink)
+    alert(acme.tenant, 50)
+    assert deliveries.send_due() == 3, "two alone, one digest"
+    assert Delivery.objects.get(channel=gathering, alert__threshold=80).state == PENDING
 
 
 def test_many_gather_at_once_and_make_one_digest(committed: None, acme: Company, sink: HTTPServer) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import Settings
 
-from alerts import deliveries, pruning
+from alerts import deliveries, digests, pruning
 from alerts.models import ChannelKind, Delivery, DeliveryState, Digest, QuotaAlert
 from tests.alerts.telling import alert, channel
 from tests.cast import Company
@@ -50,7 +50,9 @@ def test_what_is_open_or_waits_stays(state: DeliveryState, acme: Company) -> Non
     assert QuotaAlert.objects.get().threshold == 50
 
 
-def test_a_digest_goes_after_what_it_gathered_in_small_slices(acme: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_goes_after_what_it_gathered_in_small_slices(
+    committed: None, acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pruning, "SLICE", 2)
     channel(acme.tenant, "", ChannelKind.IN_APP, digest=Digest.HOURLY)
     for threshold in range(1, 6):
@@ -58,6 +60,7 @@ def test_a_digest_goes_after_what_it_gathered_in_small_slices(acme: Company, mon
     assert deliveries.send_due() == 1
     assert Delivery.objects.count() == 6
     Delivery.objects.update(created_at=LONG_AGO)
+    Delivery.objects.filter(event=digests.EVENT).update(created_at=LONG_AGO - DAY)
     assert pruning.prune(NOW, for_seconds=0) == 0
     assert pruning.prune(NOW) == 6
     assert not Delivery.objects.exists()
