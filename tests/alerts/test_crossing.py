@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from alerts.models import AlertKind, AlertPolicy, Delivery, DeliveryState, QuotaAlert, Severity
+from plans import entitlements
 from plans.models import PolicyRule
 from tests.alerts.quotas import FEATURE, TASK, USED, channel, hold, quota, told, use
 from tests.cast import Company
@@ -129,6 +130,22 @@ def test_the_quota_of_a_user_is_told_with_whose_it_is(acme: Company, api: Api) -
     (alert,) = QuotaAlert.objects.for_tenant(acme.tenant)
     assert (alert.threshold, alert.user_key) == (50, "u-17")
     assert alert.subject == f"feature={FEATURE};task=;period=DAY;measure=UNITS;user=u-17"
+
+
+def test_the_budget_and_the_quota_of_a_task_are_told_each(acme: Company, api: Api) -> None:
+    quota(acme, 100)
+    price = entitlements.catalogue().tasks[TASK].price_per_unit
+    assert price is not None
+    limit(acme.tenant, "DAILY_BUDGET", 4 * price)
+    limit(acme.tenant, "DAILY_QUOTA", 2, task_id=TASK)
+    use(api, 2)
+    rows = QuotaAlert.objects.for_tenant(acme.tenant).order_by("subject", "threshold")
+    assert list(rows.values_list("subject", "threshold")) == [
+        ("feature=;task=;period=DAY;measure=COST;user=", 50),
+        (f"feature=;task={TASK};period=DAY;measure=UNITS;user=", 50),
+        (f"feature=;task={TASK};period=DAY;measure=UNITS;user=", 100),
+    ]
+    assert rows[0].numbers["unit"] == "USD"
 
 
 def test_an_alert_keeps_the_figures_of_its_instant(acme: Company, api: Api) -> None:
