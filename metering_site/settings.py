@@ -283,6 +283,7 @@ SPECTACULAR_SETTINGS = {
 
 # The calls per second of a service key are divided among the API processes.
 API_PROCESSES = _read("WEB_WORKERS", int, 2)
+API_THREADS = API_PROCESSES * _read("WEB_THREADS", int, 3)
 
 # --- Browser: people, sessions, static files ----------------------------------
 AUTH_USER_MODEL = "tenants.User"
@@ -338,6 +339,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Times are UTC",
     "SITE_URL": None,  # there is no other site to go back to
     "DASHBOARD_CALLBACK": "metering_site.console.home",
+    "SIDEBAR": {"navigation": "metering_site.console.sidebar"},
 }
 
 

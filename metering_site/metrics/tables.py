@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import structlog
@@ -93,8 +94,8 @@ def _reservations() -> Iterator[Metric]:
 
 def _rollups() -> Iterator[Metric]:
     state = rollups.state()
-    if state.as_of is not None:
-        yield gauge("rollup_lag_seconds", "How old what the roll-ups hold is.", {(): _seconds(state.at - state.as_of)})
+    lag = inf if state.as_of is None else max(0.0, (state.at - state.as_of).total_seconds())
+    yield gauge("rollup_lag_seconds", "How old what the roll-ups hold is; +Inf: nobody filled them yet.", {(): lag})
 
 
 def _alerts() -> Iterator[Metric]:
@@ -126,6 +127,10 @@ def _partitions() -> Iterator[Metric]:
     yield gauge("log_stray_rows", "Rows of the log outside their month's partition, up to 1,000.", {(): stray})
 
 
+def _server() -> Iterator[Metric]:
+    yield gauge("threads", "Requests that this server can answer at once.", {(): settings.API_THREADS})
+
+
 def _queues() -> Iterator[Metric]:
     redis = get_redis_connection("default")
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
@@ -141,12 +146,9 @@ _SOURCES: Mapping[str, Callable[[], Iterator[Metric]]] = {
     "deliveries": _deliveries,
     "database": _database,
     "partitions": _partitions,
+    "server": _server,
     "redis": _queues,
 }
-
-
-def _seconds(span: timedelta) -> float:
-    return max(0.0, span.total_seconds())
 
 
 def _now() -> datetime:

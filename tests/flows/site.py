@@ -118,7 +118,11 @@ class Site:
 
     def audit(self) -> str:
         """What `audit_ledger` says. Raises CalledProcessError where it finds a breach."""
-        return self._run("manage.py", "audit_ledger", "--full")
+        return self.manage("audit_ledger", "--full")
+
+    def manage(self, *words: str) -> str:
+        """What a command says. Raises CalledProcessError where it fails."""
+        return self._run("manage.py", *words)
 
     def _run(self, *words: str) -> str:
         command = [sys.executable, *words]
