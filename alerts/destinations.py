@@ -78,14 +78,19 @@ def checked_address(kind: str, address: str) -> str:
     return address
 
 
+def check_room(tenant: Tenant | None) -> None:
+    """Raises Unusable where a tenant, or super admins, have as many channels as there may be."""
+    if Channel.objects.filter(tenant=tenant).count() >= MOST_CHANNELS:
+        raise Unusable(f"There are {MOST_CHANNELS} channels already. Remove one that is not needed.")
+
+
 def add(tenant: Tenant | None, *, kind: ChannelKind, address: str, telling: Telling) -> tuple[Channel, str | None]:
     """A new channel to a checked address, and the text of the secret that signs what it sends, where it signs.
 
     Whoever has the address of a chat's webhook may write there: it is kept as a secret, and its host shown. Raises
     Unusable.
     """
-    if Channel.objects.filter(tenant=tenant).count() >= MOST_CHANNELS:
-        raise Unusable(f"There are {MOST_CHANNELS} channels already. Remove one that is not needed.")
+    check_room(tenant)
     channel = Channel(tenant=tenant, kind=kind)
     _lead(channel, address)
     secret = signed.new_secret() if kind == ChannelKind.SIGNED_WEBHOOK else None
@@ -117,7 +122,7 @@ def stamp(channel: Channel) -> str:
     """What differs whenever somebody has changed a channel; it gives no secret away."""
     said = (
         channel.name, channel.address, sorted(channel.severities), sorted(channel.kinds), sorted(channel.events),
-        channel.digest, channel.report, channel.quiet_from, channel.quiet_until,
+        str(channel.digest), str(channel.report), channel.quiet_from, channel.quiet_until,
         [each.ciphertext for each in channel.secrets],
     )  # fmt: skip
     return hashlib.sha256(repr(said).encode()).hexdigest()[:32]

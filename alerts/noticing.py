@@ -39,7 +39,8 @@ class Noticed:
         return str(self.tenant), self.kind, self.subject, self.threshold, self.episode
 
 
-# One that is over and holds again is the same alert, and is not told twice.
+# One that is over and holds again is the same alert, and is not told twice. A channel that is being removed is waited
+# for, and left out once it is gone.
 _NOTICE = """
     WITH noticed AS (
         INSERT INTO alerts_quotaalert AS a
@@ -61,6 +62,7 @@ _NOTICE = """
                                AND n.severity = ANY(c.severities)
                                AND (c.kinds = '{}' OR n.kind = ANY(c.kinds))
          WHERE n.is_new
+           FOR KEY SHARE OF c
     )
     SELECT id FROM noticed WHERE is_new
 """
@@ -93,6 +95,7 @@ _RESOLVE = """
           FROM over o
           JOIN alerts_channel c ON c.tenant_id IS NOT DISTINCT FROM o.tenant_id AND c.is_active
                                AND %(event)s = ANY(c.events)
+           FOR KEY SHARE OF c
         ON CONFLICT (channel_id, event_id) WHERE alert_id IS NULL DO NOTHING
     )
     SELECT count(*) FROM over

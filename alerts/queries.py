@@ -1,12 +1,14 @@
 """The reads of alerts: of one tenant, without those about other people for who sees their own usage alone."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from alerts.models import AlertKind, QuotaAlert, Severity
+from alerts.models import AlertKind, Delivery, DeliveryState, QuotaAlert, Severity
 from alerts.models.alert import QuotaAlertQuerySet
+from usage.queries import first_id_at
 from usage.sight import Sight
 
 MOST = 1_000
@@ -43,3 +45,9 @@ def open_for_operators() -> Open:
     """Those told to super admins that still hold."""
     kinds = list(QuotaAlert.objects.of_operators().open().values_list("kind", flat=True)[:MOST])
     return Open(count=len(kinds), kinds=tuple(sorted({AlertKind(kind).label for kind in kinds})))
+
+
+def given_up(since: datetime, most: int = MOST) -> int:
+    """Messages of a time until now that nobody got and that are not tried again, counted up to a bound."""
+    dead = Delivery.objects.filter(id__gte=first_id_at(since), state=DeliveryState.DEAD)
+    return dead.order_by()[:most].count()

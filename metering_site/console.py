@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.admin import site
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 
 from alerts import queries
 from plans import rollouts
@@ -19,6 +21,7 @@ from usage.attention import MOST
 
 _DAYS = 7
 _NAMED = 5
+_SHORT = 99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,44 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {"attention": lines(timezone.now())}
 
 
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """The console's pages by app, with how many alerts still hold and how many messages nobody got beside them."""
+    return [
+        {
+            "title": app["name"],
+            "items": [
+                {"title": capfirst(model["name"]), "link": model["admin_url"]} | _badge(model["object_name"])
+                for model in app["models"]
+                if model["admin_url"]
+            ],
+        }
+        for app in site.get_app_list(request)
+    ]
+
+
+def _badge(model: str) -> dict[str, str]:
+    """What stands beside the name of a model; an empty one is not shown."""
+    counts = {"QuotaAlert": open_alerts, "Delivery": messages_given_up}
+    return {"badge": counts[model]()} if model in counts else {}
+
+
+def open_alerts() -> str:
+    """How many alerts that super admins were told of still hold; empty where none does."""
+    return _short(queries.open_for_operators().count)
+
+
+def messages_given_up() -> str:
+    """How many messages of the last day nobody got; empty where there is none."""
+    return _short(queries.given_up(timezone.now() - timedelta(days=1), _SHORT + 1))
+
+
+def _short(count: int) -> str:
+    return f"{_SHORT}+" if count > _SHORT else str(count or "")
+
+
 def lines(now: datetime) -> list[Line]:
     """What there is to do, the most pressing first. Each is a short question to the database."""
-    found = _alerts() + _gates(now)
+    found = _alerts() + _given_up(now) + _gates(now)
     unpriced = [str(model) for model in LLMModel.objects.active().unpriced(now)]
     if unpriced:
         names = first_of(unpriced, _NAMED)
@@ -76,6 +114,17 @@ def _alerts() -> list[Line]:
     link = f"{reverse('admin:alerts_quotaalert_changelist')}?when=any&state=open&told=operators"
     todo = f"Each says what to do, and goes once it is over: {first_of(found.kinds, _NAMED).lower()}."
     return [Line(count=_bounded(found.count), what=f"open {_of(found.count, 'alert')}", todo=todo, link=link)]
+
+
+def _given_up(now: datetime) -> list[Line]:
+    """What somebody was to be told, and was not."""
+    count = queries.given_up(now - timedelta(days=_DAYS))
+    if not count:
+        return []
+    link = f"{reverse('admin:alerts_delivery_changelist')}?when={_DAYS}d&state__exact=DEAD"
+    todo = "See why, have that mended, and send again what still matters."
+    what = f"{_of(count, 'message')} of the last {_DAYS} days that nobody got"
+    return [Line(count=_bounded(count), what=what, todo=todo, link=link)]
 
 
 def _gates(now: datetime) -> list[Line]:
