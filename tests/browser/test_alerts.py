@@ -1,5 +1,7 @@
 """Alerts in a browser: on the overview, in the header and in their list."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests import cast
@@ -36,3 +38,19 @@ def test_an_alert_shows_without_reloading_and_stays_while_the_page_refreshes(
     with desktop.expect_response("**/t/ACME/"):
         pass
     expect(desktop.locator("#open-alerts .card")).to_have_count(1)
+
+
+def test_what_is_critical_is_hidden_on_this_page_alone(page: Page, acme: cast.Company, svc: str) -> None:
+    quota(acme, 1)
+    use(Api(svc), 1)
+    sign_in(page, acme.owner.user)
+    page.goto("/t/ACME/explore/")
+    banner = page.get_by_role("region", name="Critical alerts")
+    expect(banner).to_contain_text("1 of 1 API calls")
+    check(page)
+    banner.get_by_role("button", name="Hide").press("Enter")
+    expect(banner).to_have_count(0)
+    page.goto("/t/ACME/people/")
+    expect(banner).to_be_visible()
+    banner.get_by_role("link", name="What to do").click()
+    expect(page).to_have_url(re.compile("/t/ACME/alerts/$"))
