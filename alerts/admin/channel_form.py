@@ -4,7 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)  # fmt: skip
 
 from alerts import destinations
 from alerts.destinations import OF_OPERATORS, Telling
@@ -18,15 +22,18 @@ _KINDS = [(kind.value, kind.label) for kind in ChannelKind if kind != ChannelKin
 class ChannelForm(WordedForm):
     """A channel that tells super admins; its kind stays as it was made."""
 
-    kind = forms.ChoiceField(choices=_KINDS, help_text="How it tells. It cannot be changed later.")
+    kind = forms.ChoiceField(
+        choices=_KINDS, widget=UnfoldAdminSelectWidget, help_text="How it tells. It cannot be changed later."
+    )
     address = forms.CharField(
         max_length=2000, required=False, widget=UnfoldAdminTextInputWidget,
         help_text="An e-mail address, or the https:// address of a webhook. That of a chat is kept as a secret: its "
         "host alone is shown, and what you leave as it is stays.",
     )  # fmt: skip
     severities = forms.MultipleChoiceField(
-        choices=Severity, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget, label="How much it matters"
-    )
+        choices=Severity, required=False, initial=list(Severity.values), label="How much it matters",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )  # fmt: skip
     kinds = forms.MultipleChoiceField(
         choices=[(kind.value, kind.label) for kind in OF_OPERATORS], required=False, label="Only these alerts",
         widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text="None ticked = all.",

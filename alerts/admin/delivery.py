@@ -63,7 +63,7 @@ class DeliveryAdmin(LedgerAdmin):
 
     @display(description="About")
     def what(self, delivery: Delivery) -> str:
-        return str(delivery.alert or delivery.event)
+        return str(delivery.alert.get_kind_display() if delivery.alert else delivery.event)
 
     @action(description="Send again", permissions=["resend"], icon="send")
     def resend(
