@@ -175,6 +175,16 @@ def test_a_digest_by_mail_says_each_of_them(acme: Company, box: Mailbox) -> None
     assert longest <= 72
 
 
+def test_super_admins_have_digests_of_their_own(acme: Company, box: Mailbox) -> None:
+    channel(None, "ops@example.com", ChannelKind.EMAIL, digest=Digest.DAILY)
+    for what in ("rollups", "keeper"):
+        alert(None, 0, kind=AlertKind.LAG, subject=what, numbers={"what": what, "seconds": 90})
+    deliveries.send_due()
+    (letter,) = box.letters
+    assert letter["Subject"] == "Metering: 2 alerts since 20 Nov 2026, 09:30"
+    assert "Metering: the keeper is behind" in text_of(letter)
+
+
 def test_a_digest_of_one_reads_as_that_one(acme: Company, box: Mailbox) -> None:
     channel(acme.tenant, "owner@acme.example", ChannelKind.EMAIL, digest=Digest.DAILY)
     alert(acme.tenant, 80)
