@@ -7,7 +7,7 @@ switches it off, or follows the link in them, and it stays so: it is a channel l
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from alerts import disabling, nudging
@@ -45,8 +45,10 @@ def _kept() -> ChannelQuerySet:
 
 def _leave_former_owners() -> None:
     """Mails stop with the role that they were given for, and come back with it."""
-    person = User.objects.filter(id=OuterRef("id"), email=OuterRef("address"))
-    given = Channel.objects.filter(Exists(person))
+    person = User.objects.filter(id=OuterRef("id"))
+    # One that was led elsewhere is the tenant's own by then; an erasure leaves no address in it.
+    given = Channel.objects.filter(Exists(person.filter(email=OuterRef("address"))) | ~Q(address__contains="@"))
+    given = given.filter(Exists(person), kind=ChannelKind.EMAIL)
     still = Exists(person.filter(role__in=[Role.OWNER, Role.SUPER_ADMIN], status=UserStatus.ACTIVE))
     for channel in given.filter(~still, is_active=True):
         disabling.switch_off(channel, _FORMER)

@@ -1,8 +1,10 @@
 """Where nobody has said who is told, the owners are."""
 
+from io import StringIO
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -68,6 +70,17 @@ def test_mails_end_with_the_role_and_the_next_owner_gets_them(acme: Company) -> 
     User.objects.filter(pk=first.pk).update(status=UserStatus.ACTIVE)
     owners.have_told()
     assert addresses(tenant=acme.tenant, is_active=True) == sorted([first.email, second.email])
+
+
+def test_an_erased_owner_gets_no_more_mails(committed: None, acme: Company) -> None:
+    owners.have_told()
+    User.objects.filter(pk=acme.people[0].user.pk).update(role=Role.OWNER)
+    call_command("erase_user", "ACME", str(acme.owner.user.pk), yes=True, stdout=StringIO())
+    owners.have_told()
+    given = Channel.objects.get(pk=acme.owner.user.pk)
+    assert acme.owner.user.email not in given.address + given.name
+    assert not given.is_active
+    assert addresses(tenant=acme.tenant, is_active=True) == [acme.people[0].user.email]
 
 
 def test_a_channel_led_elsewhere_is_the_tenants_and_stays(acme: Company) -> None:
