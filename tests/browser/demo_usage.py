@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx2
 
+from alerts import destinations, owners
+from alerts.destinations import Telling
+from alerts.models import ChannelKind, Digest, Report, Severity
 from tenants.models import User
 
 DAYS = 30
@@ -29,12 +32,22 @@ def make(address: str, key: str, now: datetime) -> None:
     for user, name in zip(people, NAMES.values(), strict=True):
         user.name = name
         user.save(update_fields=["name"])
+    _say_who_is_told(people[0])
     with httpx2.Client(base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60) as api:
         for day in range(DAYS, -1, -1):
             events = [each for each in _day(people, now - timedelta(days=day)) if each["occurred_at"] < now.isoformat()]
             if events:
                 _post(api, "/usage/events", sorted(events, key=lambda each: str(each["occurred_at"])))
         _today(api, people)
+
+
+def _say_who_is_told(owner: User) -> None:
+    """The owner, as where nobody says so, and the people of the budget."""
+    owners.have_told()
+    telling = Telling(
+        name="Billing", severities=(Severity.WARNING, Severity.CRITICAL), digest=Digest.DAILY, report=Report.MONTHLY
+    )
+    destinations.add(owner.tenant, kind=ChannelKind.EMAIL, address="billing@acme.example", telling=telling)
 
 
 def _day(people: list[User], day: datetime) -> Iterator[dict[str, Any]]:
