@@ -47,7 +47,7 @@ _DUE = f"""FROM alerts_delivery d JOIN alerts_channel c ON c.id = d.channel_id
 _CHANNELS = f"SELECT DISTINCT d.channel_id {_DUE}"
 _TAKE = f"""
     SELECT d.id {_DUE} AND d.channel_id = %(channel)s
-     ORDER BY d.created_at, d.id LIMIT {_MOST_GATHERED} FOR UPDATE OF d SKIP LOCKED
+     ORDER BY d.created_at, d.alert_id, d.id LIMIT {_MOST_GATHERED} FOR UPDATE OF d SKIP LOCKED
 """
 
 
@@ -74,17 +74,22 @@ def gather() -> int:
 
 def _gather(channel_id: UUID) -> int:
     # One at a time, so that an hour has one digest; rows are never waited for while the channel is held.
-    channel = Channel.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant").get(pk=channel_id)
+    locked = Channel.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant")
+    channel = locked.filter(pk=channel_id).first()
+    if channel is None:
+        return 0
     ids = [id_ for (id_,) in database.rows(_TAKE, {"channel": channel_id})]
     now: datetime = database.rows("SELECT statement_timestamp()")[0][0]
-    waiting_ones = list(Delivery.objects.select_related("alert").filter(id__in=ids).order_by("created_at", "id"))
+    waiting_ones = list(
+        Delivery.objects.select_related("alert").filter(id__in=ids).order_by("created_at", "alert_id", "id")
+    )
     place = place_of(channel.tenant, _users(waiting_ones), now)
     wait_until = _next_time(channel, place, now)
     by_time: defaultdict[datetime, list[Delivery]] = defaultdict(list)
     for each in waiting_ones:
         at = wait_until or waiting.digest_at(channel.digest, place.zone, each.created_at)
         by_time[max(at, now)].append(each)
-    parts = list(_parts(channel, by_time.pop(now, []), place))
+    parts = list(_parts(channel, _sized(by_time.pop(now, []), place)))
     for at, later in by_time.items():
         _of(later).update(next_attempt_at=at)
     for number, part in enumerate(parts, 1):
@@ -113,24 +118,35 @@ def _slot(channel: Channel, place: Place, now: datetime) -> str:
     return f"digest:{waiting.digest_at(channel.digest, place.zone, now).isoformat()}:"
 
 
-def _parts(channel: Channel, due: Sequence[Delivery], place: Place) -> Iterator[list[Delivery]]:
+def _sized(due: Sequence[Delivery], place: Place) -> list[tuple[Delivery, int]]:
+    """Each with the bytes it takes in a digest. One whose words cannot be written is left out and goes, and fails,
+    alone.
+    """
+    sized = []
+    for each in due:
+        try:
+            message = messages.of_delivery(each, place)
+        except Exception:  # whatever one message meets, the others are sent
+            log.exception("message not written", delivery=str(each.id))
+            _of([each]).update(state=DeliveryState.FAILED, attempts=1)
+        else:
+            sized.append((each, max(len(signed.envelope(message)), len(message.title.encode()) + 100)))
+    return sized
+
+
+def _parts(channel: Channel, sized: Sequence[tuple[Delivery, int]]) -> Iterator[list[Delivery]]:
     """In digests that are small enough. What is too large for any is in one of its own, and fails as it would alone."""
     part: list[Delivery] = []
     size = 0
-    for each in due:
-        added = 0 if channel.kind == ChannelKind.EMAIL else _size(each, place)
-        if part and (len(part) == MOST or size + added > _MOST_BYTES):
+    for each, added in sized:
+        is_full = channel.kind != ChannelKind.EMAIL and size + added > _MOST_BYTES
+        if part and (len(part) == MOST or is_full):
             yield part
             part, size = [], 0
         part.append(each)
         size += added
     if part:
         yield part
-
-
-def _size(delivery: Delivery, place: Place) -> int:
-    message = messages.of_delivery(delivery, place)
-    return max(len(signed.envelope(message)), len(message.title.encode()) + 100)
 
 
 def people(digest: Delivery) -> list[str]:
@@ -144,7 +160,7 @@ def _users(deliveries: Any) -> list[str]:  # noqa: ANN401 - rows, or a query of 
 
 def message_of(digest: Delivery, place: Place) -> Gathered:
     """A digest in words. What it is about was written down before, so each try tells the same."""
-    rows = digest.gathered.select_related("alert").order_by("created_at", "id")
+    rows = digest.gathered.select_related("alert").order_by("created_at", "alert_id", "id")
     told = tuple(messages.of_delivery(each, place) for each in rows)
     place = _with_list(place)
     since, until = told[0].at, digest.created_at

@@ -43,6 +43,8 @@ def make_due(now: datetime, *, for_seconds: float = 5.0) -> int:
             if not connection.is_usable():
                 raise
             log.error("report not made", tenant=str(channels[0].tenant_id), error=str(error))
+        except Exception:  # whatever one tenant's report meets, the others are made
+            log.exception("report not made", tenant=str(channels[0].tenant_id))
     if made:
         nudging.nudge()
     return made

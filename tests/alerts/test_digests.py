@@ -160,6 +160,17 @@ def test_what_does_not_fit_into_20_kilobytes_comes_in_several_messages(acme: Com
     assert len({request.headers["webhook-id"] for request in requests(sink)}) == sent
 
 
+def test_a_message_that_cannot_be_written_keeps_no_other_from_its_digest(acme: Company, sink: HTTPServer) -> None:
+    hourly(acme.tenant, sink)
+    alert(acme.tenant, 50)
+    alert(acme.tenant, 7, kind=AlertKind.EXPIRING, subject="key", numbers={"what": "key", "ends_at": "no instant"})
+    deliveries.send_due()
+    assert told(sink) == [("alert.digest", [50])]
+    broken = Delivery.objects.get(alert__threshold=7)
+    assert (broken.state, broken.digest) == (DeliveryState.FAILED, None)
+    assert broken.last_error == "Its words could not be written. It is logged."
+
+
 def test_a_digest_by_mail_says_each_of_them(acme: Company, box: Mailbox) -> None:
     channel(acme.tenant, "owner@acme.example", ChannelKind.EMAIL, digest=Digest.DAILY)
     for threshold in (50, 80):
