@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -80,54 +80,49 @@ Took = tuple[float, float]
 """Seconds of the clock, and of the processor: the latter does not wait for the database or for other programs."""
 
 
-def cycles(key: str, name: str, count: int) -> Took:
-    """What a cycle of enforce and commit takes, the median of so many."""
-    clock, processor = [], []
-    for number in range(count):
-        ask = {
-            "tenant": TENANT, "feature": FEATURE, "estimate": {"input_tokens": 100, "max_output_tokens": 100},
-            "idempotency_key": f"{name}-{number}",
-        }  # fmt: skip
-        begun, busy = time.perf_counter(), time.thread_time()
-        permit = post("/enforce", ask, key)
-        used = {"usage": {"input_tokens": 100, "output_tokens": 50}}
-        post(f"/reservations/{permit['reservation_id']}/commit", used, key)
-        clock.append(time.perf_counter() - begun)
-        processor.append(time.thread_time() - busy)
-    return statistics.median(clock), statistics.median(processor)
+def cycle(key: str, name: str) -> Took:
+    """What a cycle of enforce and commit takes."""
+    ask = {
+        "tenant": TENANT, "feature": FEATURE, "estimate": {"input_tokens": 100, "max_output_tokens": 100},
+        "idempotency_key": name,
+    }  # fmt: skip
+    used = {"usage": {"input_tokens": 100, "output_tokens": 50}}
+    begun, busy = time.perf_counter(), time.thread_time()
+    permit = post("/enforce", ask, key)
+    post(f"/reservations/{permit['reservation_id']}/commit", used, key)
+    return time.perf_counter() - begun, time.thread_time() - busy
 
 
-def by_turns(measure: Callable[[str], Took], rounds: int) -> list[tuple[Took, Took]]:
-    """Medians with and without counting, by turns; which of both is first changes each round."""
-    found = []
-    for number in range(rounds):
-        halves: dict[bool, Took] = {}
+def by_turns(key: str, pairs: int) -> tuple[list[Took], list[Took]]:
+    """Cycles with and without counting, in pairs, so that both meet the same machine; which is first changes."""
+    with_: list[Took] = []
+    without_: list[Took] = []
+    run = f"{time.time():.0f}"
+    for number in range(pairs):
         for is_counting in (True, False) if number % 2 else (False, True):
             with nullcontext() if is_counting else without():
-                halves[is_counting] = measure(f"{number}-{is_counting}")
-        found.append((halves[True], halves[False]))
-    return found
+                took = cycle(key, f"{run}-{number}-{is_counting}")
+            (with_ if is_counting else without_).append(took)
+    return with_, without_
 
 
 def main() -> int:
     """Make a tenant, measure, tell."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=40)
-    arguments.add_argument("--cycles", type=int, default=100, help="in each half of a round")
+    arguments.add_argument("--pairs", type=int, default=5_000)
     asked = arguments.parse_args()
     if not Tenant.objects.filter(ati_id=TENANT).exists():
         _tenant(TENANT, Plan.objects.get(code="ENTERPRISE", status=PlanStatus.ACTIVE))
     key = tokens.issue_key("bench", [Scope.ENFORCE], calls_per_second=1_000_000).text
-    run = f"{time.time():.0f}"
-    cycles(key, f"{run}-warm", asked.cycles)
-    rounds = by_turns(lambda name: cycles(key, f"{run}-{name}", asked.cycles), asked.rounds)
+    by_turns(key, asked.pairs // 20)
+    with_, without_ = by_turns(key, asked.pairs)
     for place, name in enumerate(("clock", "processor")):
-        with_, without_ = ([half[place] * 1000 for half in halves] for halves in zip(*rounds, strict=True))
-        low, middle, high = statistics.quantiles((a / b for a, b in zip(with_, without_, strict=True)), n=4)
-        print(
-            f"{name:9}  with {statistics.median(with_):.3f} ms, without {statistics.median(without_):.3f} ms a cycle;"
-            f" ratio {middle:.3f}, half of the rounds {low:.3f} to {high:.3f}"
-        )
+        one, other = ([took[place] * 1000 for took in half] for half in (with_, without_))
+        parts = []
+        for word, share in (("median", 50), ("quickest tenth", 10)):
+            a, b = (statistics.quantiles(half, n=100)[share - 1] for half in (one, other))
+            parts.append(f"{word} {a:.3f} ms with, {b:.3f} ms without: {a / b:.3f}")
+        print(f"{name:9}  {'; '.join(parts)}")
     return 0
 
 
