@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from metering_site.embedded import processes
 from metering_site.metrics import files, folder
 from tests.metering_site.scraped import read, value
 
@@ -69,9 +70,13 @@ def test_no_count_falls_when_a_process_ends_and_its_files_are_gone(tmp_path: Pat
 
 def wait_for_both(place: Path, calls: int = 4) -> list[float]:
     """Once every process has counted: each writes three times after it said where."""
-    found = counted(place)
-    while found[0] < calls or found[1] < calls / 2 or found[3] < 1:
-        found = counted(place)
+    found: list[float] = []
+
+    def have_all() -> bool:
+        found[:] = counted(place)
+        return found[0] >= calls and found[1] >= calls / 2 and found[3] >= 1
+
+    assert processes.wait_until(have_all, seconds=30), found
     return found
 
 
