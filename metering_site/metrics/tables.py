@@ -61,7 +61,12 @@ def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels
 
 def _figures() -> Iterator[Metric]:
     is_up: dict[tuple[str, ...], float] = {}
-    for name, read in _SOURCES.items():
+    is_away = False
+    for name, read in (_OF_THE_DATABASE | _OTHERS).items():
+        # One wait for a database that does not answer, not one for each source: Prometheus gives up after ten seconds.
+        if is_away and name in _OF_THE_DATABASE:
+            is_up[name,] = 0
+            continue
         found: list[Metric] = []
         try:
             found = list(read())
@@ -69,8 +74,9 @@ def _figures() -> Iterator[Metric]:
         except (DatabaseError, InterfaceError, RedisError, OSError) as error:
             log.warning("figure missing", source=name, error=type(error).__name__)
             is_up[name,] = 0
-            if not isinstance(error, RedisError | OSError) and not connection.is_usable():
+            if name in _OF_THE_DATABASE and not connection.is_usable():
                 connection.close()
+                is_away = True
         yield from found
     yield gauge("source_up", "Whether the figures of a source could be read.", is_up, ("source",))
 
@@ -139,16 +145,16 @@ def _queues() -> Iterator[Metric]:
     yield gauge("queue_taken_tasks", "Tasks that a worker has and has not ended.", {(): redis.hlen(f"{prefix}unacked")})
 
 
-_SOURCES: Mapping[str, Callable[[], Iterator[Metric]]] = {
+_Sources = dict[str, Callable[[], Iterator[Metric]]]
+_OF_THE_DATABASE: _Sources = {
     "reservations": _reservations,
     "rollups": _rollups,
     "alerts": _alerts,
     "deliveries": _deliveries,
     "database": _database,
     "partitions": _partitions,
-    "server": _server,
-    "redis": _queues,
 }
+_OTHERS: _Sources = {"server": _server, "redis": _queues}
 
 
 def _now() -> datetime:

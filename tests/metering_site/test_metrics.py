@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
+from structlog.testing import capture_logs
 
 from alerts.models import AlertKind, QuotaAlert, Severity
 from metering_site.metrics import queries, tables
@@ -226,6 +227,26 @@ def test_a_source_that_is_away_is_told_and_the_others_are_read(
     assert value(found, "metering_source_up", source="redis") == 0
     assert value(found, "metering_source_up", source="alerts") == 0
     assert value(found, "metering_source_up", source="database") == 1
+
+
+def test_without_the_database_its_figures_are_missing_and_all_that_is_counted_is_told(
+    client: Client, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    host = connection.settings_dict["HOST"]
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict["HOST"] = "/nowhere"
+        try:
+            with capture_logs() as lines:
+                found = scrape(client)
+        finally:
+            connection.close()
+            connection.settings_dict["HOST"] = host
+    assert value(found, "metering_source_up", source="redis") == 1
+    for source in ("reservations", "database", "partitions"):
+        assert found["metering_source_up", frozenset({("source", source)})] == 0
+    assert [line["source"] for line in lines if line["event"] == "figure missing"] == ["reservations"]  # asked once
+    assert value(found, "metering_threads_busy") == 1
 
 
 def test_a_request_of_the_hot_path_makes_no_query_for_its_counts(api: Api, acme: Company) -> None:
