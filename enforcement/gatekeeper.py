@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from enforcement import asks, gates, records, replies
+from enforcement import asks, gates, kept, records, replies
 from enforcement.decisions import Ask, Decision, binding_of
 from enforcement.errors import Invalid, KeyConflict, Unknown
 from enforcement.prepared import Prepared
@@ -198,7 +198,7 @@ def _prepare(caller: Caller, ask: Ask, *, key: str, now: datetime) -> Prepared |
     try:
         task = asks.task_of(entitled.catalogue, ask.task, ask.feature)
         asks.require_class(entitled.catalogue, ask.wants.model_class)
-        at = gates.terms(entitled, task, user)
+        at = kept.terms(entitled, task, user)
         passage = gates.decide(at, ask.wants, lambda code: estimates.of(tenant.id, code, now))
     except (Invalid, policies.EstimateMissing, PriceOutOfBounds) as error:
         # The refusal of a request rests on the catalogue too: it is confirmed, and a replay answered first.

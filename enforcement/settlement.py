@@ -8,13 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from enforcement import errors
+from enforcement import errors, kept
 from enforcement.asks import tenant_of
 from enforcement.bookings import Bookings
 from enforcement.decisions import MeterState, instant, meter_states
 from enforcement.errors import Unknown
 from enforcement.wire import CommitBody, EventBody
-from plans import charges, costs, entitlements, modes, money, pricing
+from plans import charges, costs, entitlements, money, pricing
 from plans.models import RolloutGate
 from plans.rates import PriceOutOfBounds
 from plans.terms import Catalogue
@@ -246,11 +246,12 @@ LimitsNow = dict[tuple[str | None, ...], Limit]
 def limits_now(tenant: UUID, task: str, user: str | None, now: datetime) -> LimitsNow:
     """The limit of every meter of a task, by (user, feature, task, measure, period)."""
     entitled = entitlements.of(tenant, now)
-    terms = entitled.catalogue.tasks[task]
-    mode = modes.of_ask(entitled, entitled.catalogue.features[terms.feature])
+    terms = kept.terms(entitled, entitled.catalogue.tasks[task], user)
+    # Where an ask would be refused or let through, what is booked counts all the same.
+    charged = terms.charged or charges.of(entitled, terms.task, user, terms.mode)
     return {
         (each.user, each.feature, each.task, each.measure.value, each.period.value): (
             each.gate, each.limit, each.enforced, each.rule,
         )
-        for each in charges.of(entitled, terms, user, mode)
+        for each in charged
     }  # fmt: skip

@@ -5,7 +5,7 @@ What changes at a date is decided at use, with the instant passed in.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -109,14 +109,19 @@ class Rule:
     set_by_tenant: bool
     ends_at: datetime | None
     includes_money: bool = False
+    name: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        target = self.task or self.feature
+        name = f"{self.scope}{'+' + target if target else ''} {self.key} {self.id}"
+        object.__setattr__(self, "name", name)  # once, for it is in every answer
 
     def holds(self, now: datetime) -> bool:
         """Whether its end has not come."""
         return self.ends_at is None or now < self.ends_at
 
     def __str__(self) -> str:
-        target = self.task or self.feature
-        return f"{self.scope}{'+' + target if target else ''} {self.key} {self.id}"
+        return self.name
 
 
 RulesByKey = Mapping[RuleKey, tuple[Rule, ...]]
