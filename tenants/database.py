@@ -21,6 +21,14 @@ def rows(query: str, about: Sequence[Any] | Mapping[str, Any] | None = None) -> 
     return found
 
 
+def prepared_rows(query: str, about: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What a statement answers that the server parses and plans once for each connection."""
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]  # tenants.postgresql's
+        cursor.execute(query, about)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
 @contextmanager
 def short_statements() -> Iterator[None]:
     """A transaction in which no statement takes over LONGEST_STATEMENT: OperationalError then.

@@ -117,14 +117,14 @@ class Shelf(Generic[S]):
                 self._snapshots.move_to_end(subject)
             return found
 
-    def keep_only(self, subject: UUID, number: int) -> None:
-        """Drop the snapshot of `subject` unless it is the one of `number`."""
+    def keep_only(self, subject: UUID, number: int, inside: Sequence[_Inside]) -> None:
+        """Drop the snapshot of `subject` unless it is the one of `number`; `inside` are those of open transactions."""
         with self._guard:
             found: Numbered | None = self._snapshots.get(subject)
             if found is not None and found.number != number:
                 del self._snapshots[subject]
         place = (id(self), subject)
-        for _, mine in _levels():
+        for mine in inside:
             found = mine.get(place)
             if found is not None and found.number != number:
                 del mine[place]
@@ -156,8 +156,9 @@ def clear_all() -> None:
 
 def arrived(subject: UUID, number: int) -> None:
     """Tell every shelf that `subject` is at `number` now; what is older is reloaded when next used."""
+    inside = [mine for _, mine in _levels()]
     for shelf in Shelf._all:
-        shelf.keep_only(subject, number)
+        shelf.keep_only(subject, number, inside)
 
 
 @contextmanager

@@ -51,32 +51,31 @@ def fingerprint(operation: str, tenant: UUID | None, body: Mapping[str, Any]) ->
 def reserve(tenant: UUID, basis: Basis, wanted: Reservation) -> Answer:
     """GRANTED, DENIED or DEGRADE (with all readings, nothing written), REPLAY or CONFLICT. Raises Stale, LostRace."""
     asked = _json(wanted.wire())
-    return _racing("ledger_reserve(%s, %s::bigint[], %s, %s, %s)", tenant, *_basis(basis), asked)[0]
+    return _racing("ledger_reserve", tenant, basis, asked)[0]
 
 
 def reserve_batch(tenant: UUID, basis: Basis, wanted: Sequence[Reservation]) -> list[Answer]:
     """As `reserve` for many of one tenant, in item order, in one transaction. Raises Stale, LostRace."""
     asked = _json([each.wire() for each in wanted])
-    return _racing("ledger_reserve_batch(%s, %s::bigint[], %s, %s, %s)", tenant, *_basis(basis), asked)
+    return _racing("ledger_reserve_batch", tenant, basis, asked)
 
 
 def confirm(tenant: UUID, basis: Basis, *, key: str | None, asked: str, meters: Sequence[UUID] = ()) -> Answer:
     """CONFIRMED where an answer that wrote nothing still holds, with the readings of `meters`; REPLAY or CONFLICT
     where `key` was granted before (`asked` is the ask's fingerprint). Raises Stale.
     """
-    return _one(
-        "ledger_confirm(%s, %s::bigint[], %s, %s, %s, %s, %s::uuid[])",
-        tenant, *_basis(basis), key, asked, list(meters),
-    )  # fmt: skip
+    return _one("ledger_confirm", tenant, basis, key, asked, list(meters))
 
 
 def confirm_batch(tenant: UUID, basis: Basis, asked: Sequence[tuple[str, str]]) -> list[Answer]:
     """As `confirm` for many keys with their asks' fingerprints, in order. Raises Stale."""
-    return _many(
+    keys, prints = [key for key, _ in asked], [print_ for _, print_ in asked]
+    return _answers(
         "unnest(%s::text[], %s::text[]) WITH ORDINALITY AS asked(key, print, place), "
         "LATERAL ledger_confirm(%s, %s::bigint[], %s, %s, asked.key, asked.print, '{}') ORDER BY place",
-        [key for key, _ in asked], [print_ for _, print_ in asked], tenant, *_basis(basis),
-    )  # fmt: skip
+        [keys, prints, tenant, *_basis(basis)],
+        basis.numbers,
+    )
 
 
 def end(tenant: UUID | None, basis: Basis, reservation: UUID, ending: End, *, user: str | None = None) -> Answer:
@@ -84,10 +83,7 @@ def end(tenant: UUID | None, basis: Basis, reservation: UUID, ending: End, *, us
 
     `tenant` None: the id alone names it. `user`: only that user's reservations are found. Raises Stale.
     """
-    return _one(
-        "ledger_end(%s, %s::bigint[], %s, %s, %s, %s, %s)",
-        tenant, *_basis(basis), reservation, user, _json(ending.wire()),
-    )  # fmt: skip
+    return _one("ledger_end", tenant, basis, reservation, user, _json(ending.wire()))
 
 
 def end_batch(
@@ -95,16 +91,14 @@ def end_batch(
 ) -> list[Answer]:
     """As `end` for many reservations of one tenant, in one transaction. Raises Stale."""
     items = [ending.wire() | {"id": reservation} for reservation, ending in endings]
-    return _many("ledger_end_batch(%s, %s::bigint[], %s, %s, %s, %s)", tenant, *_basis(basis), user, _json(items))
+    return _many("ledger_end_batch", tenant, basis, user, _json(items))
 
 
 def extend(
     tenant: UUID | None, basis: Basis, reservation: UUID, ttl_seconds: int, *, user: str | None = None
 ) -> Answer:
     """EXTENDED with the new deadline (never an earlier one, at most 7 days in all), GONE or MISSING. Raises Stale."""
-    return _one(
-        "ledger_extend(%s, %s::bigint[], %s, %s, %s, %s, %s)", tenant, *_basis(basis), reservation, user, ttl_seconds
-    )
+    return _one("ledger_extend", tenant, basis, reservation, user, ttl_seconds)
 
 
 def record(tenant: UUID, basis: Basis, events: Sequence[Event], *, user: str | None = None) -> list[Answer]:
@@ -114,7 +108,7 @@ def record(tenant: UUID, basis: Basis, events: Sequence[Event], *, user: str | N
     The answer's `id` is the log row. Raises Stale.
     """
     items = [event.wire() for event in events]
-    return _many("ledger_record(%s, %s::bigint[], %s, %s, %s, %s)", tenant, *_basis(basis), user, _json(items))
+    return _many("ledger_record", tenant, basis, user, _json(items))
 
 
 def correct(tenant: UUID, log: UUID, right: End) -> Answer:
@@ -122,7 +116,7 @@ def correct(tenant: UUID, log: UUID, right: End) -> Answer:
 
     Totals that are None stay as they are, and so does the cost.
     """
-    return _one("ledger_correct(%s, %s, %s)", tenant, log, _json(right.wire()))
+    return _answers("ledger_correct(%s, %s, %s)", [tenant, log, _json(right.wire())], Numbers())[0]
 
 
 def expire(tenant: UUID, *, most: int = 200) -> int:
@@ -206,37 +200,46 @@ def deny(
     return denial
 
 
-def _basis(basis: Basis) -> tuple[list[int | None], datetime, datetime]:
-    return list(basis.numbers), basis.since, basis.until
+def _basis(basis: Basis) -> tuple[str, datetime, datetime]:
+    """The numbers as PostgreSQL writes an array: it costs less than to have it made out."""
+    numbers = ",".join("NULL" if number is None else str(number) for number in basis.numbers)
+    return f"{{{numbers}}}", basis.since, basis.until
 
 
 def _json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _one(call: str, *arguments: Any) -> Answer:  # noqa: ANN401 - SQL parameters
-    return _many(call, *arguments)[0]
+def _one(function: str, tenant: UUID | None, basis: Basis, *more: Any) -> Answer:  # noqa: ANN401 - SQL parameters
+    return _many(function, tenant, basis, *more)[0]
 
 
-def _many(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+def _many(function: str, tenant: UUID | None, basis: Basis, *more: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+    """Calls one of the functions, which all begin alike: the tenant, then what the caller relied on."""
+    places = ", %s" * len(more)
+    return _answers(f"{function}(%s, %s::bigint[], %s, %s{places})", [tenant, *_basis(basis), *more], basis.numbers)
+
+
+def _answers(call: str, arguments: Sequence[Any], relied_on: Numbers) -> list[Answer]:
     started = perf_counter()
-    rows = _rows(f"SELECT {_COLUMNS} FROM {call}", *arguments)  # noqa: S608 - a constant of this module
+    statement = f"SELECT {_COLUMNS} FROM {call}"  # noqa: S608 - constants of this module
+    rows = database.repeatable(lambda: database.prepared_rows(statement, arguments))
     metrics.called(call, perf_counter() - started)
     # Of several that are confirmed one after another, the numbers may have moved before a later one.
     telling = next((row for row in rows if row[0] == "STALE"), rows[0])
     if telling[4] is not None:
-        _settle(telling)
+        _settle(telling, relied_on)
     if telling[0] == "STALE":
         metrics.found_stale()
         raise Stale(telling[3])
     return [_answer(row) for row in rows]
 
 
-def _racing(call: str, *arguments: Any) -> list[Answer]:  # noqa: ANN401 - SQL parameters
+def _racing(function: str, tenant: UUID, basis: Basis, asked: str) -> list[Answer]:
     """A call that may lose a race: made again, at most twice."""
     for attempt in range(_RACES + 1):
         try:
-            return _many(call, *arguments)
+            return _many(function, tenant, basis, asked)
         except DatabaseError as error:
             cause = error.__cause__
             if not isinstance(cause, psycopg.Error) or cause.sqlstate != LOST_RACE:
@@ -251,11 +254,10 @@ def _lost(cause: psycopg.Error) -> LostRace:
     return LostRace(readings_of([int(number) for number in numbers.split(",") if number]))
 
 
-def _settle(row: Sequence[Any]) -> None:
-    """Drop the snapshots that are behind the numbers an answer brings."""
-    catalogue, keys, tenant = row[4]
-    for subject, number in ((versions.CATALOGUE, catalogue), (versions.KEYS, keys), (row[2], tenant)):
-        if subject is not None and number is not None:
+def _settle(row: Sequence[Any], relied_on: Numbers) -> None:
+    """Drop the snapshots that are behind the numbers an answer brings; what was relied on is known to be current."""
+    for subject, number, known in zip((versions.CATALOGUE, versions.KEYS, row[2]), row[4], relied_on, strict=True):
+        if subject is not None and number is not None and number != known:
             versions.arrived(subject, number)
 
 

@@ -3,10 +3,11 @@
 import select
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorWrapper
 from psycopg.rows import TupleRow
 
 from tenants.postgresql.pulse import pulse
@@ -71,7 +72,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if pulse.is_felt:
             options = f"{LOCK_TIMEOUT} {conn_params.get('options', '')}".rstrip()  # the operator's own win
             conn_params = {**conn_params, "options": options}
-        return Connection.connect(**conn_params)
+        made = Connection.connect(**conn_params)
+        made.prepare_threshold = 0  # of `prepared_cursor`; Django's own cursors never prepare
+        return made
 
     def close_if_health_check_failed(self) -> None:
         """A server sends nothing over an idle connection; what there is to read is mostly its end."""
@@ -81,3 +84,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if not poll.poll(0):
                 return
         super().close_if_health_check_failed()
+
+    def prepared_cursor(self) -> CursorWrapper:
+        """As `cursor()`, whose statements the server parses and plans once for the connection."""
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        with self.wrap_database_errors:
+            made = self._prepare_cursor(psycopg.Cursor(self.connection))  # type: ignore[attr-defined]  # Django's own
+        return cast("CursorWrapper", made)

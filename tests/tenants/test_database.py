@@ -8,8 +8,9 @@ from contextlib import suppress
 import psycopg
 import pytest
 from django.db import OperationalError, connection, connections
+from django.test.utils import CaptureQueriesContext
 
-from tenants.database import repeatable
+from tenants.database import prepared_rows, repeatable
 from tenants.postgresql import base, pulse
 from tenants.postgresql.base import Connection, Silent
 from tenants.postgresql.pulse import Pulse
@@ -155,3 +156,22 @@ def test_a_healthy_connection_costs_no_question(committed: None, monkeypatch: py
     monkeypatch.setattr(connections["default"], "is_usable", lambda: False)
     connection.close_if_unusable_or_obsolete()
     assert value("SELECT pg_backend_pid()") == mine
+
+
+def test_the_server_keeps_a_prepared_statement_for_the_connection_and_a_new_connection_has_its_own(
+    committed: None,
+) -> None:
+    question = "SELECT %s::integer + 1"
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::integer + 1'"
+    assert [prepared_rows(question, [number]) for number in (1, 2)] == [[(2,)], [(3,)]]
+    assert value(kept) == 1
+    connection.close()
+    assert value(kept) == 0
+    assert prepared_rows(question, [3]) == [(4,)]
+    assert value(kept) == 1
+
+
+def test_a_prepared_statement_is_counted_among_the_queries(committed: None) -> None:
+    with CaptureQueriesContext(connection) as made:
+        prepared_rows("SELECT %s::integer", [1])
+    assert len(made) == 1

@@ -138,8 +138,7 @@ def test_a_call_beyond_the_comfortable_level_is_told_all_readings_and_nothing_is
     for level, outcome in ((79, "DEGRADE"), (80, "GRANTED")):
         degrade = [level if each == "UNITS" else None for each in wire["measures"]]
         asked = ledger._json(wire | {"degrade_above": degrade})
-        (answer,) = ledger._many("ledger_reserve(%s, %s::bigint[], %s, %s, %s)", books.tenant,
-                                 *ledger._basis(ALWAYS), asked)  # fmt: skip
+        (answer,) = ledger._many("ledger_reserve", books.tenant, ALWAYS, asked)
         assert (answer.outcome, len(answer.readings)) == (outcome, 2)
         assert books.meter(UNITS) == State(reserved=40 if outcome == "DEGRADE" else 80)
 
