@@ -10,6 +10,26 @@ def one_of(field: str, choices: type[models.TextChoices], name: str) -> models.C
     return models.CheckConstraint(condition=Q(**{f"{field}__in": choices.values}), name=name)
 
 
+def closed(name: str, **sets: type[models.TextChoices]) -> pgtrigger.Trigger:
+    """As `one_of` for the keys of a row whose numbers are updated all the time.
+
+    PostgreSQL evaluates each CHECK of a row at every update of it, whatever it changes; this looks at these fields.
+    """
+    outside = " OR ".join(
+        f"NEW.{field} NOT IN ({', '.join(repr(value) for value in choices.values)})" for field, choices in sets.items()
+    )
+    return pgtrigger.Trigger(
+        name=name,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(*sets),
+        condition=pgtrigger.Condition(outside),
+        func=f"""
+            RAISE EXCEPTION 'A row of % has a value outside its closed set.', TG_TABLE_NAME
+                USING ERRCODE = 'check_violation', CONSTRAINT = '{name}';
+        """,
+    )
+
+
 def kept(*fields: str, name: str) -> pgtrigger.Trigger:
     """Refuses to change these fields of a stored row.
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from tests.parallel import at_once
 from tests.usage.blocked import begin
@@ -153,3 +153,15 @@ def test_a_check_reads_the_meters_and_a_key_that_was_granted_is_replayed_by_it(b
     assert ledger.confirm(books.tenant, ALWAYS, key="k", asked="00").outcome == "CONFLICT"
     assert ledger.confirm(books.tenant, ALWAYS, key="l", asked=asked).outcome == "CONFIRMED"
     assert UsageMeter.objects.for_tenant(books.tenant).count() == 1
+
+
+@pytest.mark.parametrize("field", ["measure", "period"])
+def test_a_meter_is_of_a_known_measure_and_period(books: Books, field: str) -> None:
+    books.hold([UNITS])
+    meter = UsageMeter.objects.get(id=books.bind([UNITS])[0].meter)
+    with pytest.raises(IntegrityError, match="closed set"), transaction.atomic():
+        UsageMeter.objects.filter(id=meter.id).update(**{field: "ODD"})
+    setattr(meter, field, "ODD")
+    meter.id = uuid4()
+    with pytest.raises(IntegrityError, match="closed set"), transaction.atomic():
+        meter.save(force_insert=True)

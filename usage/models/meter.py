@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from plans.charges import Measure, PeriodKind
 from plans.models import Feature, Task
-from tenants.models import Tenant, one_of
+from tenants.models import Tenant, closed
 from usage.models.base import UsageQuerySet, loose
 
 
@@ -33,8 +33,6 @@ class UsageMeter(models.Model):
     class Meta:
         ordering = ["-period_start", "feature", "measure"]
         constraints = [
-            one_of("measure", Measure, "usage_usagemeter_measure"),
-            one_of("period", PeriodKind, "usage_usagemeter_period"),
             models.CheckConstraint(
                 condition=Q(used__gte=0, reserved__gte=0, overrun__gte=0),
                 name="usage_usagemeter_not_negative",
@@ -53,6 +51,7 @@ class UsageMeter(models.Model):
             # the keeper prunes ended minutes
             models.Index(fields=["period_start"], condition=Q(period="MINUTE"), name="usage_meter_minutes"),
         ]
+        triggers = [closed("usage_usagemeter_keys", measure=Measure, period=PeriodKind)]
 
     def __str__(self) -> str:
         return f"{self.feature_id or 'tenant'} {self.measure}/{self.period}"
