@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from alerts.models import Delivery, DeliveryState
-from metering_site.embedded.processes import wait_until
+from metering_site.embedded.processes import tail, wait_until
 from metering_site.embedded.valkey import Valkey
 from tests.alerts.telling import alert, channel
 from tests.cast import Company
@@ -25,13 +25,19 @@ from tests.usage.crew import database_url
 pytestmark = pytest.mark.xdist_group("browser")
 
 PATIENCE_SECONDS = 120
+WORKER = ("worker", "--pool=threads", "--concurrency=2", "--without-gossip", "--without-mingle")
+BEAT = ("beat", "--pidfile=")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
 def program(folder: Path, valkey: Valkey, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One of Celery's programs on the test's database, with all of its processes killed at the end."""
-    with (folder / f"{arguments[0]}.log").open("ab") as log:
+    """One of Celery's programs on the test's database, with all of its processes killed at the end.
+
+    The end of its log is there to be read where the test fails.
+    """
+    path = folder / f"{arguments[0]}.log"
+    with path.open("ab") as log:
         started = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "metering_site", *arguments],
             cwd=PROJECT, stdout=log, stderr=log, start_new_session=True,
@@ -43,8 +49,10 @@ def program(folder: Path, valkey: Valkey, *arguments: str) -> Iterator[subproces
     try:
         yield started
     finally:
-        os.killpg(started.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(started.pid, signal.SIGKILL)
         started.wait()
+        sys.stdout.write(f"{path.name}:\n{tail(path, 40)}\n")
 
 
 @pytest.fixture
@@ -66,6 +74,35 @@ def all_sent() -> bool:
     return not Delivery.objects.exclude(state=DeliveryState.SENT).exists()
 
 
+def test_a_task_that_outlives_valkey_ends_no_worker(
+    committed: None, acme: Company, sink: HTTPServer, folder: Path, valkey: Valkey
+) -> None:
+    """It can not tell Valkey that it is done; the message is sent all the same, and the worker takes the next one."""
+    asked, may_end = threading.Event(), threading.Event()
+
+    def stall(_: Request) -> Response:
+        asked.set()
+        may_end.wait(PATIENCE_SECONDS)
+        return Response("ok")
+
+    sink.expect_request("/hook").respond_with_handler(stall)
+    channel(acme.tenant, sink.url_for("/hook"))
+    with ExitStack() as programs:
+        programs.callback(may_end.set)
+        programs.enter_context(program(folder, valkey, *BEAT, f"--schedule={folder / 'schedule'}"))
+        worker = programs.enter_context(program(folder, valkey, *WORKER))
+        alert(acme.tenant, 50)
+        assert asked.wait(PATIENCE_SECONDS), "the worker sends"
+        valkey.kill()
+        may_end.set()
+        assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
+        valkey.start()
+        alert(acme.tenant, 80)
+        assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
+        assert worker.poll() is None
+    assert len(sink.log) == 2
+
+
 def test_a_killed_worker_and_a_killed_valkey_lose_nothing(
     committed: None, acme: Company, sink: HTTPServer, folder: Path, valkey: Valkey
 ) -> None:
@@ -82,16 +119,14 @@ def test_a_killed_worker_and_a_killed_valkey_lose_nothing(
 
     sink.expect_request("/hook").respond_with_handler(stall_at_first)
     channel(acme.tenant, sink.url_for("/hook"))
-    worker = ("worker", "--pool=threads", "--concurrency=2", "--without-gossip", "--without-mingle")
-    beat = ("beat", f"--schedule={folder / 'schedule'}", "--pidfile=")
     with ExitStack() as programs:
         programs.callback(may_end.set)
-        programs.enter_context(program(folder, valkey, *beat))
+        programs.enter_context(program(folder, valkey, *BEAT, f"--schedule={folder / 'schedule'}"))
         alert(acme.tenant, 50)
-        with program(folder, valkey, *worker):
+        with program(folder, valkey, *WORKER):
             assert asked.wait(PATIENCE_SECONDS), "the worker sends"
         assert not all_sent()
-        programs.enter_context(program(folder, valkey, *worker))
+        programs.enter_context(program(folder, valkey, *WORKER))
         assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
         assert len(ids) == 2
         assert len(set(ids)) == 1
