@@ -19,8 +19,7 @@ from tests.alerts.quotas import TASK, channel, hold, quota, use
 from tests.cast import Company
 from tests.enforcement.api import Api
 from tests.enforcement.rules import limit
-from tests.usage import rolled
-from usage import keeper
+from usage import keeper, rollups
 from usage.models import Denial, DenialRollup, RollupState, TenantRollup, UsageMeter, UsageReservation
 
 NOW = datetime.now(UTC)
@@ -235,7 +234,7 @@ def test_a_model_without_a_price_is_told_super_admins(acme: Company) -> None:
 
 @pytest.mark.usefixtures("committed")
 def test_what_is_behind_is_told_super_admins(acme: Company, api: Api) -> None:
-    rolled.fill()
+    rollups.fill()
     now = datetime.now(UTC)
     assert [each.numbers["what"] for each in health.late(now)] == []
     RollupState.objects.update(as_of=now - timedelta(minutes=6))

@@ -119,9 +119,9 @@ def assert_equal_to_the_log() -> None:
 def wait_for_others() -> None:
     """Until every transaction of the cluster that has begun is over; those of other test processes are seen, too."""
     last = int(database.rows("SELECT pg_current_xact_id()::text")[0][0])
-    wait_until(
+    assert wait_until(
         lambda: int(database.rows("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")[0][0]) > last, seconds=120
-    )
+    ), "a transaction stays open, perhaps this test's own"
 
 
 def fill(page: int = rollups.PAGE) -> int:

@@ -208,6 +208,7 @@ def test_a_rebuild_that_was_stopped_is_finished_by_the_next_filling(tampered: Tr
         rollups.rebuild(books.at - timedelta(days=5), books.at + timedelta(days=1), stop)
     assert rollups.state().rebuilding is not None
     tampered.go_on(20)
+    wait_for_others()
     tasks.fill_rollups()
     assert rollups.state().rebuilding is None
     rollups._rebuild_denials(books.at - timedelta(days=5), books.at + timedelta(days=1))

@@ -23,11 +23,16 @@ def said(*arguments: str) -> str:
     return out.getvalue()
 
 
+def filled() -> str:
+    rolled.wait_for_others()
+    return said("rollups", "fill")
+
+
 def test_it_says_how_far_the_roll_ups_are(committed: None, books: Books) -> None:
     with pytest.raises(CommandError, match="far behind"):
         said("rollups", "status")
     Traffic(books, 1).event()
-    assert said("rollups", "fill").startswith("1 bookings added; as of 2")
+    assert filled().startswith("1 bookings added; as of 2")
     assert "lacking: 0 bookings, 0 refusals" in said("rollups", "status")
     Traffic(books, 2).event()
     Traffic(books, 2).refuse()
@@ -36,7 +41,7 @@ def test_it_says_how_far_the_roll_ups_are(committed: None, books: Books) -> None
 
 def test_it_computes_a_time_anew(committed: None, books: Books) -> None:
     Traffic(books, 1).go_on(30)
-    said("rollups", "fill")
+    filled()
     UsageRollup.objects.update(units=0)
     since, until = (f"{books.at + timedelta(days=days):%Y-%m-%d}" for days in (-4, 1))
     assert said("rollups", "rebuild", "--from", since, "--to", until) == "Computed anew.\n"
@@ -66,7 +71,7 @@ def test_a_time_whose_log_is_archived_is_refused_in_words(committed: None) -> No
 
 def test_a_restored_database_is_told_what_to_do(committed: None, books: Books) -> None:
     Traffic(books, 1).go_on(10)
-    said("rollups", "fill")
+    filled()
     assert "Nothing to do" in said("rollups", "restored")
     ahead = str(rollups.state().following + 30_000)
     with connection.cursor() as cursor:
@@ -75,7 +80,7 @@ def test_a_restored_database_is_told_what_to_do(committed: None, books: Books) -
         with pytest.raises(CommandError, match="rollups restored"):
             said("rollups", verb)
     assert "all is computed anew" in said("rollups", "restored")
-    said("rollups", "fill")
+    filled()
     assert_equal_to_the_log()
 
 
