@@ -1,4 +1,4 @@
-# One image for web, worker, beat and keeper; compose.yaml says which command each runs.
+# One image for web, workers, beat and keeper; compose.yaml says which command each runs.
 FROM python:3.11-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1

@@ -39,7 +39,7 @@ def run(data_dir: Path) -> int:
             for title, work in prepare.steps(data_dir, variables, address.url):
                 with _step(title):
                     work()
-            with _step("Starting web, worker, beat and keeper"):
+            with _step("Starting web, workers, beat and keeper"):
                 web_server, *others = programs
                 web_server.start()
                 address.wait_until_ready(web_server)
@@ -75,9 +75,11 @@ def _write_private(path: Path, variables: Mapping[str, str]) -> None:
 
 def _programs(data_dir: Path, variables: Mapping[str, str], address: web.Address) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "-A", "metering_site"]
+    worker = [*celery, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"]
     commands = {
         "web": address.command(variables),
-        "worker": [*celery, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"],
+        "worker": [*worker, "--queues=celery"],
+        "alerts": [*worker, "--queues=alerts", "--hostname=alerts@%h", "--pool=threads"],
         "beat": [*celery, "beat", f"--schedule={data_dir / 'celerybeat-schedule'}", "--pidfile="],
         "keeper": [sys.executable, "manage.py", "keep"],
     }

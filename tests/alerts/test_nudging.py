@@ -12,7 +12,7 @@ from tests.alerts.quotas import quota, use
 from tests.cast import Company
 from tests.enforcement.api import Api
 
-QUEUE = "metering:celery"
+QUEUE = "metering:alerts"
 
 
 @pytest.mark.usefixtures("committed")

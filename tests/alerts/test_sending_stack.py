@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from celery import current_app
+from django.db import connection, transaction
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -19,6 +21,7 @@ from metering_site.embedded.processes import tail, wait_until
 from metering_site.embedded.valkey import Valkey
 from tests.alerts.telling import alert, channel
 from tests.cast import Company
+from tests.usage import blocked
 from tests.usage.crew import database_url
 
 # In the process of the browser tests: both need most of a small machine, so never beside each other.
@@ -70,6 +73,12 @@ def valkey(folder: Path) -> Iterator[Valkey]:
     made.kill()
 
 
+def ask_for(task: str, valkey: Valkey) -> None:
+    url = valkey.url.replace("unix://", "redis+socket://")
+    with current_app.connection_for_write(url) as broker:
+        current_app.send_task(task, connection=broker)
+
+
 def all_sent() -> bool:
     return not Delivery.objects.exclude(state=DeliveryState.SENT).exists()
 
@@ -101,6 +110,26 @@ def test_a_task_that_outlives_valkey_ends_no_worker(
         assert wait_until(all_sent, seconds=PATIENCE_SECONDS)
         assert worker.poll() is None
     assert len(sink.log) == 2
+
+
+def test_a_task_that_takes_long_keeps_no_message_waiting(
+    committed: None, acme: Company, sink: HTTPServer, folder: Path, valkey: Valkey
+) -> None:
+    """While every process of the other worker is at one, and more of them queue."""
+    sink.expect_request("/hook").respond_with_data("ok")
+    channel(acme.tenant, sink.url_for("/hook"))
+    with ExitStack() as programs:
+        programs.enter_context(program(folder, valkey, *BEAT, f"--schedule={folder / 'schedule'}"))
+        programs.enter_context(program(folder, valkey, *WORKER, "--queues=celery"))
+        programs.enter_context(program(folder, valkey, *WORKER, "--queues=alerts", "--hostname=alerts@%h"))
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE usage_usagemeter")  # at which a sweep stops
+            for _ in range(4):
+                ask_for("alerts.tasks.sweep", valkey)
+            assert wait_until(lambda: blocked.waiting() >= 2, seconds=PATIENCE_SECONDS)
+            blocked.begin(lambda: alert(acme.tenant, 50)).result(PATIENCE_SECONDS)
+            assert wait_until(lambda: Delivery.objects.exists() and all_sent(), seconds=PATIENCE_SECONDS)
+            assert blocked.waiting() >= 2
 
 
 def test_a_killed_worker_and_a_killed_valkey_lose_nothing(

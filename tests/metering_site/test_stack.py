@@ -98,7 +98,7 @@ def test_it_comes_up_survives_kills_stops_without_a_trace_and_starts_again(stack
     for program in ("postgres -D", "valkey-server", "granian", "celery", "manage.py keep"):
         assert any(program in command for command in before.values()), program
         stack.kill(program)
-    assert processes.wait_until(lambda: stack.said.count("starting it again") >= 6, seconds=SECONDS)
+    assert processes.wait_until(lambda: stack.said.count("starting it again") >= 7, seconds=SECONDS)
     assert processes.wait_until(stack.is_ready, seconds=SECONDS)
 
     during = stack.descendants()

@@ -40,6 +40,11 @@ def wait_for_session() -> int:
     return found[0]
 
 
+def waiting() -> int:
+    """How many sessions, of whatever process, wait for this one."""
+    return len(_waiting())
+
+
 def wait_for_end(backend: int) -> None:
     """Return once a backend has ended its work and gone, as it does after its client was killed."""
     while _column("SELECT pid FROM pg_stat_activity WHERE pid = %s", backend):
