@@ -41,7 +41,7 @@ def mail_leaves(app_configs: Sequence[AppConfig] | None = None, **_: object) -> 
     """A deployment has a mail server; without one what is mailed is printed."""
     if settings.EMAIL_URL != "consolemail://":
         return []
-    told = "EMAIL_URL is not set: mails are printed on standard output, and nobody can reset a password."
+    told = "EMAIL_URL is not set: mails are printed on standard output; nobody can reset a password or is told by mail."
     hint = "Set it to smtp+tls://user:password@host:587, and DEFAULT_FROM_EMAIL to the sender."
     return [checks.Warning(told, hint=hint, id="metering_site.W001")]
 

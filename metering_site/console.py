@@ -93,7 +93,10 @@ def lines(now: datetime) -> list[Line]:
     unsure = attention.unsure_calls(now - timedelta(days=_DAYS))
     if unsure.calls:
         models = f" Models they named: {first_of(unsure.models, _NAMED)}." if unsure.models else ""
-        todo = f"No price, or no counts were sent. Once prices are entered, manage.py reprice corrects them.{models}"
+        todo = (
+            "No price, or no model or no counts were sent. Once prices are entered, manage.py reprice corrects those"
+            f" that named a model.{models}"
+        )
         link = f"{reverse('admin:usage_usagelog_changelist')}?when=7d&certainty__in={','.join(attention.UNSURE)}"
         what = f"{_of(unsure.calls, 'call')} of the last {_DAYS} days whose cost is not sure"
         found.append(Line(count=_bounded(unsure.calls), what=what, todo=todo, link=link))

@@ -106,7 +106,7 @@ def _announcement(data_dir: Path, address: web.Address) -> str:
     OWNER of ACME  {dev.get("METERING_TENANT_EMAIL")}   {dev.get("METERING_TENANT_PASSWORD")}
                    (sees ACME's pages; calls the API by METERING_ATI_ACME)
     Service key    METERING_KEY in {_shown(env_file)}
-    Logs           {_shown(data_dir / "logs")} (mails too, in web.log, unless EMAIL_URL is set)
+    Logs           {_shown(data_dir / "logs")} (mails too, until EMAIL_URL is set: alerts.log, web.log)
 
   The first request to try, in another terminal:
 
