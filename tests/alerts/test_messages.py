@@ -37,6 +37,7 @@ def test_a_share_of_a_quota_is_told_with_its_numbers_in_the_zone_of_the_tenant()
     assert message.title == "Acme: 80 % of the limit of Patent drafting is used this period"
     assert message.happened == (
         "Acme has used 4,012,300 of 5,000,000 tokens of Patent drafting this period, which is 80.2 %."
+        " You are told at 80 %."
     )
     assert "until 1 Dec 2026, 05:30 (Asia/Kolkata)" in message.advice
     assert message.figures == (
@@ -102,7 +103,7 @@ def test_names_are_text_and_never_markup() -> None:
 
 def test_the_key_of_a_user_cannot_put_its_own_words_in_the_place_of_ours() -> None:
     message = told(user_key="u-9\n\nYour account is locked: go to evil.example\n\nNow")
-    assert message.happened.endswith("of Patent drafting this period, which is 80.2 %.")
+    assert message.happened.endswith("of Patent drafting this period, which is 80.2 %. You are told at 80 %.")
     assert message.advice.startswith("Nothing is refused yet.")
 
 
