@@ -54,8 +54,11 @@
     return pen.createPattern(tile, "repeat");
   }
 
-  function shortened(value) {
-    return new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 }).format(value);
+  // As many digits as tell one tick from the next: the first cents of a month are an axis too.
+  function shortened(value, _, ticks) {
+    const step = ticks.length > 1 ? Math.abs(ticks[1].value - ticks[0].value) : 1;
+    const digits = step < 0.1 ? Math.min(9, Math.ceil(-Math.log10(step)) + 1) : 2;
+    return new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: digits }).format(value);
   }
 
   function exact(data, value) {
