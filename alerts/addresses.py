@@ -86,7 +86,8 @@ def resolve(url: str) -> Target:
     addresses = [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
     if not settings.ALERTS_ALLOW_PRIVATE_TARGETS and not all(is_public(each) for each in addresses):
         raise Refused(f"{host} is not on the public internet.")
-    return Target(url=url, host=host, port=port, address=addresses[0])
+    # As the DNS and HTTP have names: in ASCII.
+    return Target(url=url, host=host.encode("idna").decode(), port=port, address=addresses[0])
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -179,6 +179,12 @@ def is_stopped(channel: Channel) -> bool:
     return not channel.is_active and channel.disabled_reason == disabling.STOPPED
 
 
+def check_wanted(channel: Channel) -> None:
+    """Raises Unusable where who receives its mails stopped them: not even a test goes there."""
+    if is_stopped(channel):
+        raise Unusable("Who received its mails stopped them. If they want them again, switch it on first.")
+
+
 def _lead(channel: Channel, address: str) -> None:
     if channel.kind == ChannelKind.CHAT_WEBHOOK:
         channel.secrets = [Sealed.of(address)]

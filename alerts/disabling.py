@@ -59,6 +59,12 @@ def switch_off(channel: Channel, reason: str) -> bool:
     return True
 
 
+def stop(channel: Channel) -> None:
+    """Who receives its mails wants no more of them; one that was off for another reason stays off for this one."""
+    if not switch_off(channel, STOPPED):
+        Channel.objects.filter(pk=channel.pk, is_active=False).update(disabled_reason=STOPPED)
+
+
 def switch_on(channel: Channel) -> None:
     """Switch a channel on again; it tells what happens from now on."""
     Channel.objects.filter(pk=channel.pk).update(is_active=True, disabled_reason="", failures=0)

@@ -5,9 +5,10 @@ switches it off, or follows the link in them, and it stays so: it is a channel l
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from alerts import disabling, nudging
@@ -24,6 +25,7 @@ _FORMER = "Is no owner any more."
 
 def have_told() -> int:
     """Gives a channel to each active owner of a tenant that has none, and has it tell what still holds; how many."""
+    _follow_owners()
     _leave_former_owners()
     people = [*_owners().filter(~Exists(_kept().filter(tenant=OuterRef("tenant"))))]
     if not _kept().of_operators().exists():
@@ -41,6 +43,21 @@ def _owners() -> QuerySet[User]:
 def _kept() -> ChannelQuerySet:
     """Channels that say who is told: all but those that were given to somebody who is no owner any more."""
     return Channel.objects.exclude(is_active=False, disabled_reason=_FORMER)
+
+
+def _follow_owners() -> None:
+    """Where somebody's address is another now, their mails go there; one that was led elsewhere stays."""
+    person = User.objects.filter(id=OuterRef("id"), status=UserStatus.ACTIVE)
+    given = Channel.objects.filter(kind=ChannelKind.EMAIL, address__contains="@")
+    given = given.filter(Exists(person), ~Exists(person.filter(email=OuterRef("address"))))
+    mails = given.annotate(mail=Subquery(person.values("email")))
+    for id_, tenant, name, old, new in mails.values_list("id", "tenant", "name", "address", "mail"):
+        if name == _name(tenant, old):
+            Channel.objects.filter(pk=id_, address=old).update(address=new, name=_name(tenant, new), failures=0)
+
+
+def _name(tenant: UUID | None, address: str) -> str:
+    return f"{'Owner' if tenant else 'Super admin'}: {address}"[:_NAME_LENGTH]
 
 
 def _leave_former_owners() -> None:
@@ -62,7 +79,7 @@ def _give(people: list[User], now: datetime) -> None:
         [
             Channel(
                 id=person.id, tenant_id=person.tenant_id, kind=ChannelKind.EMAIL, address=person.email,
-                name=f"{'Owner' if person.tenant_id else 'Super admin'}: {person.email}"[:_NAME_LENGTH],
+                name=_name(person.tenant_id, person.email),
             )
             for person in people
         ],

@@ -10,10 +10,13 @@ import orjson
 import structlog
 from django.conf import settings
 
-# What must be in no log, wherever a line has it from: an address, a link in a mail that opens an account, a credential
-# of ours and the key of a webhook. Looked for where the first mark is found, which is quick.
+# What must be in no log, wherever a line has it from: an address, a link in a mail that opens an account or stops
+# mails, a credential of ours and the key of a webhook. Looked for where the first mark is found, which is quick.
 _STRUCK: tuple[tuple[bytes, re.Pattern[bytes], bytes], ...] = (
     (b"@", re.compile(rb"[^\s@\"'\\<>()=,;:/]+@[^\s@\"'\\<>()=,;:/]+"), b"[address]"),
+    # The same in an address of a page, once more encoded: "/?login=a%40b.example".
+    (b"%40", re.compile(rb"[^\s@\"'\\<>()=,;:/?&]+%40[^\s@\"'\\<>()=,;:/?&]+"), b"[address]"),
+    (b"/alerts/stop/", re.compile(rb"(/alerts/stop/)[^/\s\"'\\]+"), rb"\1..."),
     (b"/reset/key/", re.compile(rb"(/accounts/password/reset/key/)[^/\s\"'\\]+"), rb"\1..."),
     (b"mk_", re.compile(rb"(mk_[0-9a-f]{16}_)[A-Za-z0-9_-]+"), rb"\1..."),
     (b"ati_", re.compile(rb"(ati_[0-9a-f]{16}_)[A-Za-z0-9_-]+"), rb"\1..."),

@@ -138,6 +138,11 @@ class ChannelAdmin(Admin):
         channel = self._asked(request, object_id, Question(deed="Send a test to {}", consequence=said))
         if isinstance(channel, HttpResponse):
             return channel
+        try:
+            destinations.check_wanted(channel)
+        except destinations.Unusable as refusal:
+            messages.error(request, str(refusal))
+            return self.back_to(channel.pk)
         deliveries.send_test(channel, datetime.now(UTC))
         return self._done(request, channel, "A test was sent.")
 

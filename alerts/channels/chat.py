@@ -1,5 +1,6 @@
 """By the incoming webhook of a chat: Slack and what takes the same (Mattermost, Rocket.Chat), or Microsoft Teams."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from alerts.messages import Message
 from alerts.models import Channel
 from alerts.outcomes import Outcome, failed
 
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_UNSEEN = "\u2060"
 _OF_TEAMS = (".office.com", ".logic.azure.com", ".powerplatform.com", ".powerautomate.com")
 
 
@@ -44,13 +47,13 @@ def text(message: Message) -> dict[str, Any]:
 def card(message: Message) -> dict[str, Any]:
     """The body that Teams takes: a message with one adaptive card."""
     body: list[dict[str, Any]] = [
-        {"type": "TextBlock", "text": message.title, "weight": "Bolder", "size": "Medium", "wrap": True},
-        {"type": "TextBlock", "text": message.happened, "wrap": True},
+        {"type": "TextBlock", "text": _unlinked(message.title), "weight": "Bolder", "size": "Medium", "wrap": True},
+        {"type": "TextBlock", "text": _unlinked(message.happened), "wrap": True},
         {
             "type": "FactSet",
-            "facts": [{"title": figure.label, "value": figure.value} for figure in message.figures],
+            "facts": [{"title": each.label, "value": _unlinked(each.value)} for each in message.figures],
         },
-        {"type": "TextBlock", "text": message.advice, "wrap": True},
+        {"type": "TextBlock", "text": _unlinked(message.advice), "wrap": True},
     ]
     return {
         "type": "message",
@@ -70,5 +73,10 @@ def card(message: Message) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """A text in which nothing is markup to Slack: no link, no mention of everybody."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """A text in which nothing is markup to Slack, or to what takes the same: no link, no mention of everybody."""
+    return _unlinked(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _unlinked(text: str) -> str:
+    """A text without links or mentions of Markdown, which a name could hold: a mark that nobody sees is between."""
+    return _MENTION.sub(f"@{_UNSEEN}", text).replace("](", f"]{_UNSEEN}(")

@@ -102,6 +102,7 @@ class ChannelPage(ManagersPage):
         return None
 
     def test(self, channel: Channel) -> None:
+        destinations.check_wanted(channel)
         deliveries.send_test(channel, self.viewer.now)
         messages.success(self.request, f"A test is on its way to “{channel.name}”. Load the page again to see it.")
 

@@ -91,6 +91,10 @@ class ChannelForm(forms.Form):
             address.required = False
             address.help_text = f"Now one of {self.channel.address} Empty = it stays."
 
+    def clean_name(self) -> str:
+        """On one line: an empty one would part the words of a message."""
+        return " ".join(self.cleaned_data["name"].split())
+
     def clean_address(self) -> str:
         """One address that fits the kind; the addresses of new mails come out with commas between them."""
         given: str = self.cleaned_data["address"]

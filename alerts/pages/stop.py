@@ -11,7 +11,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from alerts import disabling
+from alerts import destinations, disabling
 from alerts.channels.mail import STOPPING
 from alerts.models import Channel
 
@@ -35,8 +35,9 @@ class StopPage(View):
         return response
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return render(request, "alerts/stop.html", {"channel": self.channel, "is_done": not self.channel.is_active})
+        is_done = destinations.is_stopped(self.channel)
+        return render(request, "alerts/stop.html", {"channel": self.channel, "is_done": is_done})
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        disabling.switch_off(self.channel, disabling.STOPPED)
+        disabling.stop(self.channel)
         return render(request, "alerts/stop.html", {"channel": self.channel, "is_done": True})

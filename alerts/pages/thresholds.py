@@ -99,7 +99,7 @@ def _label(feature: str | None, charge: Charge) -> str:
 def percents_of(text: str) -> list[int]:
     """The shares that somebody typed, each once, the smallest first. Raises ValidationError."""
     words = text.replace(",", " ").replace("%", " ").split()
-    if not all(word.isascii() and word.isdecimal() and 1 <= int(word[:9]) <= MOST_PERCENT for word in words):
+    if not all(word.isascii() and word.isdecimal() and 1 <= int(word) <= MOST_PERCENT for word in words):
         raise forms.ValidationError(f"Whole numbers from 1 to {MOST_PERCENT:,}, separated by commas.")
     if len(words) > _MOST:
         raise forms.ValidationError(f"At most {_MOST} of them.")

@@ -4,6 +4,8 @@ prometheus-client gives each process files of its own, of which a scrape adds up
 one file: without them a counter would fall, which Prometheus takes for a new beginning.
 """
 
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict
@@ -23,7 +25,9 @@ def gather_dead(folder: Path) -> None:
         if not pid.isdigit() or is_alive(int(pid)):
             continue
         if not kind.startswith("gauge"):
-            _add(path, folder / f"{kind}_{_OF_THE_DEAD}.db")
+            # Whoever was killed while making its file left an empty one.
+            with suppress(struct.error):
+                _add(path, folder / f"{kind}_{_OF_THE_DEAD}.db")
         path.unlink()
 
 

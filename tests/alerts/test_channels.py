@@ -1,6 +1,8 @@
 """How each channel tells a message, to real receivers."""
 
+import socket
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -194,3 +196,26 @@ def test_a_mail_server_that_is_away_is_no_fault_of_the_channel(settings: Setting
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     outcome = channels.send(Channel(kind=ChannelKind.EMAIL, address="owner@acme.example"), message())
     assert (outcome.verdict, outcome.is_ours) == (Verdict.RETRY, True)
+
+
+def test_a_name_with_markup_is_no_link_and_calls_nobody_in_any_chat() -> None:
+    """Mattermost, Rocket.Chat and Teams read Markdown; the first two take @all for everybody."""
+    said = replace(
+        message(), title="[Pay](https://evil.example) by @all", happened="![x](https://evil.example/x) a@b.c"
+    )
+    (attached,) = chat.card(said)["attachments"]
+    for posted in (chat.text(said)["text"], *(part.get("text", "") for part in attached["content"]["body"])):
+        assert "](" not in posted
+        assert "@all" not in posted
+    assert "a@b.c" in chat.text(said)["text"], "an address is as it was"
+
+
+def test_an_international_name_is_sent_to_as_it_is_in_the_dns(
+    sink: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink.expect_request("/hook").respond_with_data("ok")
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    )
+    assert posting.post(f"http://bücher.example:{sink.port}/hook", b"{}", {}).verdict is Verdict.SENT
+    assert requests(sink)[0].host == f"xn--bcher-kva.example:{sink.port}"

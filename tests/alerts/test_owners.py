@@ -4,11 +4,14 @@ from io import StringIO
 from urllib.parse import urlsplit
 
 import pytest
+from django.core import signing
 from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
+from django.urls import reverse
 
 from alerts import deliveries, destinations, disabling, owners
+from alerts.channels.mail import STOPPING
 from alerts.destinations import Telling
 from alerts.models import Channel, ChannelKind, Delivery, QuotaAlert, Severity
 from tenants.models import Role, User, UserStatus
@@ -115,3 +118,36 @@ def test_sweeps_at_once_give_one_channel_and_one_mail(committed: None, acme: Com
     at_once(*[owners.have_told] * 4)
     assert Channel.objects.filter(tenant=acme.tenant).count() == 1
     assert Delivery.objects.filter(tenant=acme.tenant).count() == 1
+
+
+def test_an_owner_with_a_new_address_is_told_there(acme: Company) -> None:
+    owners.have_told()
+    User.objects.filter(pk=acme.owner.user.pk).update(email="new@acme.example")
+    owners.have_told()
+    assert addresses(tenant=acme.tenant, is_active=True) == ["new@acme.example"]
+
+
+def test_who_comes_back_as_owner_with_a_new_address_is_told_again(acme: Company) -> None:
+    owners.have_told()
+    person = User.objects.filter(pk=acme.owner.user.pk)
+    person.update(role=Role.VIEWER)
+    owners.have_told()
+    person.update(role=Role.OWNER, email="new@acme.example")
+    owners.have_told()
+    assert addresses(tenant=acme.tenant, is_active=True) == ["new@acme.example"]
+    assert owners.have_told() == 0
+
+
+def test_whoever_stops_what_was_off_already_is_never_told_again(acme: Company) -> None:
+    """Switched off for another reason, it would come back with the role."""
+    owners.have_told()
+    person, given = User.objects.filter(pk=acme.owner.user.pk), Channel.objects.get(tenant=acme.tenant)
+    link = reverse("stop-alerts", args=[signing.dumps(str(given.pk), salt=STOPPING)])
+    person.update(role=Role.VIEWER)
+    owners.have_told()
+    assert "Stop all alerts" in Client().get(link).content.decode()
+    assert Client().post(link).status_code == 200
+    person.update(role=Role.OWNER)
+    owners.have_told()
+    given.refresh_from_db()
+    assert (given.is_active, given.disabled_reason) == (False, disabling.STOPPED)

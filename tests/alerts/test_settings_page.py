@@ -258,3 +258,62 @@ def test_there_are_only_so_many_channels(acme: Company, owner: Client, monkeypat
     assert Channel.objects.get().name == "First", "all or none"
     assert page.status_code == 422
     assert "There are 2 channels already." in page.content.decode()
+
+
+def test_a_test_goes_to_nobody_who_stopped_the_mails(acme: Company, owner: Client) -> None:
+    channel = mail_channel(acme.tenant)
+    disabling.switch_off(channel, disabling.STOPPED)
+    page = owner.post(page_of(channel), {"do": "test"}, follow=True)
+    assert "switch it on first" in page.content.decode()
+    assert not Delivery.objects.exists()
+
+
+def test_a_name_is_one_line_however_it_is_sent(acme: Company, owner: Client) -> None:
+    owner.post(ADD["EMAIL"], MAIL | {"name": "Ops\n\nCall 555\r\n"})
+    assert Channel.objects.get().name == "Ops Call 555"
+
+
+@pytest.mark.parametrize("deed", ["save", "test", "on", "off", "secret", "forget"])
+def test_another_tenants_channel_is_not_there_and_no_form_comes_without_its_token(
+    acme: Company, rival: Company, owner: Client, deed: str
+) -> None:
+    theirs, mine = mail_channel(rival.tenant, "ops@rival.example"), mail_channel(acme.tenant)
+    before = Channel.objects.filter(pk=theirs.pk).values().get()
+    assert owner.post(page_of(theirs), MAIL | {"do": deed, "seen": destinations.stamp(theirs)}).status_code == 404
+    assert owner.post(f"/t/RIVAL/alerts/settings/{theirs.pk}/", {"do": deed}).status_code in {403, 404}
+    assert Channel.objects.filter(pk=theirs.pk).values().get() == before
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(acme.owner.user)
+    assert strict.post(page_of(mine), {"do": deed}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"name": "a\0b"}, {"address": "a\0b@acme.example"}, {"address": "x" * 100_000}, {"name": "x" * 100_000},
+        {"severities": ["\0"]}, {"quiet_from": "99:99", "quiet_until": "x"}, {"digest": "\0"},
+        {"address": "a@acme.example\r\nBcc: b@acme.example"},
+    ],
+)  # fmt: skip
+def test_what_no_browser_sends_is_refused_in_words(acme: Company, owner: Client, sent: dict[str, Any]) -> None:
+    assert owner.post(ADD["EMAIL"], MAIL | sent).status_code == 422
+    assert not Channel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[::ffff:127.0.0.1]/", "https://[::ffff:7f00:1]/", "https://127.1/", "https://0x7f000001/",
+        "https://2130706433/", "https://0/", "https://[fe80::1%25lo]/", "https://169.254.169.254/latest/",
+        "https://8.8.8.8@127.0.0.1/", "https://8.8.8.8\\@127.0.0.1/", "https://[64:ff9b::7f00:1]/",
+        "https://[2002:7f00:1::]/", "https://localhost:5432/", "https://１２７.０.０.１/", "http://8.8.8.8/",
+        "https://user:pw@8.8.8.8/", "https://8.8.8.8:99999/", "gopher://8.8.8.8/", "https://100.64.0.1/",
+    ],
+)  # fmt: skip
+def test_an_edit_leads_a_webhook_nowhere_inside(acme: Company, owner: Client, address: str) -> None:
+    telling = Telling(name="Ops", severities=("CRITICAL",))
+    hook = destinations.add(
+        acme.tenant, kind=ChannelKind.SIGNED_WEBHOOK, address="https://8.8.8.8/hook", telling=telling
+    )[0]
+    assert owner.post(page_of(hook), edited(owner, hook, address=address)).status_code == 422
+    assert Channel.objects.get().address == "https://8.8.8.8/hook"

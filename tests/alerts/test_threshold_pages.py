@@ -94,3 +94,10 @@ def test_a_rule_of_a_super_admin_about_more_than_a_quota_is_listed_and_another_t
         assert owner.post(f"{URL}{rule.pk}/remove/").status_code == 404
     owner.post(f"{URL}{mine.pk}/remove/")
     assert set(AlertPolicy.objects.values_list("tenant", flat=True)) == {None, rival.tenant.pk}
+
+
+@pytest.mark.parametrize("percents", ["0000000019999", "000000000" + "9" * 80, "0", "1001"])
+def test_shares_that_cannot_be_are_refused_in_words(acme: Company, owner: Client, percents: str) -> None:
+    page = owner.post(URL, {"percents": percents})
+    assert page.status_code == 422
+    assert "Whole numbers from 1 to 1,000" in page.content.decode()

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import structlog
 from django.conf import settings as configured
+from django.core import signing
 from django.test import Client
 from pytest_django import Settings
 
+from alerts.channels.mail import STOPPING
 from metering_site import logs
 from tests.cast import Company
 from tests.enforcement.api import Api
@@ -108,3 +110,19 @@ def test_of_permits_a_share_is_logged_and_of_all_else_all(
     settings.LOG_PERMITS_SHARE = 1
     api.enforce("ACME", "LLM2_DRAFT", **ASK)
     assert [line["code"] for line in lines_of(capfd)] == ["OK"]
+
+
+def test_what_a_mails_link_proves_is_in_no_line(acme: Company, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever has it can stop the mails."""
+    token = signing.dumps("018f0000-0000-7000-8000-000000000001", salt=STOPPING)
+    Client().get(f"/alerts/stop/{token}/")
+    (line,) = lines_of(capfd)
+    assert line["path"] == "/alerts/stop/.../"
+
+
+def test_an_address_that_is_percent_encoded_twice_is_in_no_line(
+    acme: Company, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Client().get("/t/bob%2540acme.example/")
+    assert "acme.example" not in capfd.readouterr().out
+    assert logs.struck(b'{"a":"/x?login=bob%40acme.example&b=1"}') == b'{"a":"/x?login=[address]&b=1"}'

@@ -101,3 +101,13 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         [sys.executable, "-c", _COUNT, str(tmp_path / "link")], capture_output=True, text=True, check=False
     )
     assert "METRICS_DIR" in done.stderr
+
+
+def test_what_a_killed_process_left_half_written_keeps_nobody_from_counting(tmp_path: Path) -> None:
+    process, place = start(tmp_path)
+    end(process)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (place / f"histogram_{gone.pid}.db").touch()
+    assert counted(place)[:2] == [2, 1]
+    assert not list(place.glob(f"*_{gone.pid}.db"))
