@@ -41,11 +41,16 @@ class AlertEntry:
             severity=Severity(row.severity),
             subject=row.subject,
             user=row.user_key,
-            threshold=usd(row.threshold) if row.kind == AlertKind.AMOUNT and is_money(row) else row.threshold,
+            threshold=threshold_of(row),
             numbers=_numbers(row),
             created_at=_seconds(row.created_at),
             resolved_at=row.resolved_at and _seconds(row.resolved_at),
         )
+
+
+def threshold_of(row: QuotaAlert) -> int | str:
+    """What was reached, as the API says it."""
+    return usd(row.threshold) if row.kind == AlertKind.AMOUNT and is_money(row) else row.threshold
 
 
 def is_money(row: QuotaAlert) -> bool:

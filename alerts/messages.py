@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 from django.template.loader import select_template
 from django.utils import timezone
 
-from alerts.models import AlertKind, Delivery, QuotaAlert
+from alerts import answers
+from alerts.events import TEST
+from alerts.models import AlertKind, Delivery, QuotaAlert, Severity
 from plans import money
 from plans.charges import Measure, PeriodKind
 from tenants import figures
@@ -25,6 +27,7 @@ _WHEN = {
     PeriodKind.OPEN: "right now",
 }  # fmt: skip
 _SHARED = {Measure.COST: "Spend", Measure.SLOTS: "Calls at once"}
+_INSTANTS = {"minute", "at", "started_at", "ends_at", "revoked_at", "created_at", "resolved_at"}
 _MONEY = ("used", "held", "limit", "left", "lately", "usual", "per_day", "at_end")
 
 
@@ -92,11 +95,13 @@ def of_delivery(delivery: Delivery, place: Place) -> Message:
 
 
 def of_event(event: str, payload: Mapping[str, Any], place: Place, *, id_: str, at: datetime) -> Message:
-    """An event of the product; its payload may say a `title` and a `message` for people."""
-    title, happened, advice = _words(event, {"payload": payload, "place": place})
+    """An event of the product in words, its times in the zone of the place."""
+    with timezone.override(place.zone):
+        title, happened, advice = _words(event, {"payload": _in_one_line(payload), "place": place})
+    severity = "" if event == TEST else Severity.INFO
     return Message(
-        id=id_, type=event, at=at, severity="", title=title, happened=happened, advice=advice, figures=(), place=place,
-        data=payload,
+        id=id_, type=event, at=at, severity=severity, title=title, happened=happened, advice=advice, figures=(),
+        place=place, data=payload,
     )  # fmt: skip
 
 
@@ -117,7 +122,7 @@ def of_alert(alert: QuotaAlert, place: Place, id_: str) -> Message:
         place=place,
         data={
             "id": str(alert.id), "tenant": place.ati_id, "kind": alert.kind, "severity": alert.severity,
-            "subject": alert.subject, "user": alert.user_key, "threshold": alert.threshold, "title": title,
+            "subject": alert.subject, "user": alert.user_key, "threshold": answers.threshold_of(alert), "title": title,
             "numbers": _for_programs(numbers),
         },
     )  # fmt: skip
@@ -129,6 +134,15 @@ def _words(kind: str, context: dict[str, Any]) -> tuple[str, str, str]:
     parts = [" ".join(part.split()) for part in text.strip().split("\n\n")]
     title, happened, advice = (*parts, "", "")[:3]
     return title[:200], happened, advice
+
+
+def _in_one_line(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Texts without line breaks, an empty one of which would end the title; and instants as such."""
+    if isinstance(value, dict):
+        return {name: _time(each) if name in _INSTANTS else _in_one_line(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_in_one_line(each) for each in value]
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 def _context(alert: QuotaAlert, numbers: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -25,12 +25,13 @@ def place_of(tenant: Tenant | None, user_keys: Iterable[str], now: datetime) -> 
             whose="Metering", ati_id=None, zone=_UTC, link=alerts, link_words="Look at it in the console",
             settings=f"{settings.SITE_URL}{reverse('admin:alerts_channel_changelist')}", names=_names(()),
         )  # fmt: skip
+    name = " ".join(tenant.name.split())  # an empty line would split the words of a message
     return Place(
-        whose=tenant.name,
+        whose=name,
         ati_id=tenant.ati_id,
         zone=calendar_of(facts.tenant(tenant.id)).zone_at(now),
         link=f"{settings.SITE_URL}{reverse('pages:overview', args=[tenant.ati_id])}",
-        link_words=f"Look at the usage of {tenant.name}",
+        link_words=f"Look at the usage of {name}",
         settings=f"{settings.SITE_URL}{reverse('alert-pages:settings', args=[tenant.ati_id])}",
         names=_names(user_keys, tenant.id),
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from alerts import deliveries, detectors, owners, pruning, reports, sweeping
+from alerts.events import reading
 
 
 @shared_task
@@ -15,12 +16,13 @@ def send() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Notice what nobody noticed, resolve what is over, make the reports that are due; each minute, and safe to run
-    twice.
+    """Notice what nobody noticed, resolve what is over, tell events of the product, make the reports that are due;
+    each minute, and safe to run twice.
     """
     owners.have_told()
     sweeping.sweep()
     detectors.detect(detectors.MINUTELY)
+    reading.read()
     reports.make_due(datetime.now(UTC))
 
 

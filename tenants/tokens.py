@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
@@ -176,8 +176,10 @@ def set_status(token: ATIToken, status: TokenStatus) -> None:
         locked = ATIToken.objects.select_for_update(no_key=True).get(pk=token.pk)
         if status != TokenStatus.REVOKED:
             _refuse_revoked(locked)
-        locked.status = status
-        locked.save(update_fields=["status"])
+        if locked.status != status:
+            locked.status = status
+            locked.revoked_at = datetime.now(UTC) if status == TokenStatus.REVOKED else None
+            locked.save(update_fields=["status", "revoked_at"])
     token.refresh_from_db()
 
 

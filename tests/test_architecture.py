@@ -50,6 +50,9 @@ def test_every_closed_set_and_constraint_is_named_and_held_by_the_database(model
     names = [constraint.name for constraint in model._meta.constraints]
     assert all(name.startswith(prefix) for name in names), names
     checked = {name for name in names if name}
+    # where a CHECK would cost the ledger too much: see `closed`
+    triggers = getattr(model._meta, "triggers", [])
+    checked |= {trigger.name for trigger in triggers if f"CONSTRAINT = '{trigger.name}'" in (trigger.func or "")}
     for field in model._meta.get_fields():
         if isinstance(field, models.CharField) and field.choices and model._meta.managed:
             assert f"{prefix}{field.name}" in checked, f"{field.name} has choices and no CHECK"

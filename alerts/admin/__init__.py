@@ -1,5 +1,5 @@
 """The console's pages about alerts."""
 
-from alerts.admin import alert, channel, delivery, policy
+from alerts.admin import alert, channel, delivery, known_plan, policy
 
-__all__ = ["alert", "channel", "delivery", "policy"]
+__all__ = ["alert", "channel", "delivery", "known_plan", "policy"]

@@ -8,6 +8,8 @@ RESERVATION_DENIED = "reservation.denied"
 PLAN_CHANGED = "plan.changed"
 TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a name
 PERIOD_RESET = "period.reset"
+TEST = "test"
+"""The event of a message that somebody sends to try a channel: it is tried once, at any time of day."""
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {

@@ -3,9 +3,10 @@
 from alerts.models.alert import AlertKind, QuotaAlert, Severity
 from alerts.models.channel import Channel, ChannelKind, Digest, Report
 from alerts.models.delivery import Delivery, DeliveryState
+from alerts.models.known_plan import KnownPlan
 from alerts.models.policy import AlertPolicy
 
 __all__ = [
-    "AlertKind", "AlertPolicy", "Channel", "ChannelKind", "Delivery", "DeliveryState", "Digest", "QuotaAlert",
-    "Report", "Severity",
+    "AlertKind", "AlertPolicy", "Channel", "ChannelKind", "Delivery", "DeliveryState", "Digest", "KnownPlan",
+    "QuotaAlert", "Report", "Severity",
 ]  # fmt: skip

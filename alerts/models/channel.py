@@ -3,9 +3,11 @@
 from typing import Self
 from uuid import UUID
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from alerts.fields import SealedField
 from alerts.models.alert import AlertKind, Severity
@@ -98,6 +100,9 @@ class Channel(models.Model):
     disabled_reason = models.CharField(max_length=200, blank=True, help_text="Why it was switched off.")
     failures = models.PositiveIntegerField("failures in a row", default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    listens_since = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="It tells events of the product that happened from then on."
+    )
 
     objects = ChannelQuerySet.as_manager()
 
@@ -129,6 +134,18 @@ class Channel(models.Model):
         indexes = [
             # whom an alert goes to
             models.Index(fields=["tenant"], condition=Q(is_active=True), name="alerts_channel_active")
+        ]
+        triggers = [
+            # whoever asks for something else, or is switched on again, is not told what was before
+            pgtrigger.Trigger(
+                name="listen_from_now_on",
+                when=pgtrigger.Before,
+                operation=pgtrigger.UpdateOf("events", "is_active"),
+                condition=pgtrigger.Condition(
+                    "NEW.events IS DISTINCT FROM OLD.events OR NEW.is_active AND NOT OLD.is_active"
+                ),
+                func="NEW.listens_since := clock_timestamp(); RETURN NEW;",
+            )
         ]
 
     def __str__(self) -> str:

@@ -64,8 +64,8 @@ def results(of: Schema) -> Schema:
     return {"type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": item}}}
 
 
-def complete(result: Schema, **_: Any) -> Schema:  # noqa: ANN401 - drf-spectacular's hook
-    """drf-spectacular's last step: adds the components that the operations refer to."""
+def complete(result: Schema) -> Schema:
+    """Adds the components that are referred to."""
     result.setdefault("components", {}).setdefault("schemas", {}).update(components(_described.values()))
     for path in result["paths"].values():
         for operation in path.values():

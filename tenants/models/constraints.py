@@ -10,21 +10,19 @@ def one_of(field: str, choices: type[models.TextChoices], name: str) -> models.C
     return models.CheckConstraint(condition=Q(**{f"{field}__in": choices.values}), name=name)
 
 
-def closed(name: str, **sets: type[models.TextChoices]) -> pgtrigger.Trigger:
-    """As `one_of` for the keys of a row whose numbers are updated all the time.
+def closed(field: str, choices: type[models.TextChoices], name: str) -> pgtrigger.Trigger:
+    """As `one_of` for a key of rows whose numbers are updated all the time.
 
-    PostgreSQL evaluates each CHECK of a row at every update of it, whatever it changes; this looks at these fields.
+    PostgreSQL evaluates each CHECK of a row at every update of it, whatever it changes; this one looks at its field.
     """
-    outside = " OR ".join(
-        f"NEW.{field} NOT IN ({', '.join(repr(value) for value in choices.values)})" for field, choices in sets.items()
-    )
+    values = ", ".join(f"'{value}'" for value in choices.values)
     return pgtrigger.Trigger(
         name=name,
         when=pgtrigger.After,
-        operation=pgtrigger.Insert | pgtrigger.UpdateOf(*sets),
-        condition=pgtrigger.Condition(outside),
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf(field),
+        condition=pgtrigger.Condition(f"NEW.{field} NOT IN ({values})"),
         func=f"""
-            RAISE EXCEPTION 'A row of % has a value outside its closed set.', TG_TABLE_NAME
+            RAISE EXCEPTION '% is not among the values of {field}.', NEW.{field}
                 USING ERRCODE = 'check_violation', CONSTRAINT = '{name}';
         """,
     )

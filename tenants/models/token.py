@@ -72,6 +72,7 @@ class ATIToken(models.Model):
         default=TokenStatus.ACTIVE,
         help_text="Suspended can be undone, revoked is for good.",
     )
+    revoked_at = models.DateTimeField(null=True, editable=False, help_text="Since when it is revoked.")
     expires_at = models.DateTimeField(
         null=True, blank=True, help_text="From then on it signs nobody up and authenticates no call."
     )
@@ -97,6 +98,11 @@ class ATIToken(models.Model):
         ordering = ["tenant", "-created_at"]
         constraints = [
             one_of("status", TokenStatus, "tenants_atitoken_status"),
+            models.CheckConstraint(
+                condition=Q(status=TokenStatus.REVOKED, revoked_at__isnull=False)
+                | (~Q(status=TokenStatus.REVOKED) & Q(revoked_at__isnull=True)),
+                name="tenants_atitoken_revoked_has_time",
+            ),
             models.UniqueConstraint(fields=["tenant", "id"], name="tenants_atitoken_tenant_id"),
             models.UniqueConstraint(
                 fields=["tenant"], condition=Q(id=F("root")), name="tenants_atitoken_one_root_per_tenant"

@@ -107,11 +107,35 @@ def test_the_key_of_a_user_cannot_put_its_own_words_in_the_place_of_ours() -> No
     assert message.advice.startswith("Nothing is refused yet.")
 
 
+def event(name: str, payload: dict[str, Any]) -> Message:
+    return messages.of_event(
+        name, payload, PLACE, id_=messages.message_id(UUID(int=1)), at=datetime(2026, 11, 20, tzinfo=UTC)
+    )
+
+
 def test_an_event_of_the_product_is_told_by_its_own_words() -> None:
-    message = messages.of_event(
-        "plan.changed", {"title": "the plan is now PRO", "message": "It began today."}, PLACE,
-        id_=messages.message_id(UUID(int=1)), at=datetime(2026, 11, 20, tzinfo=UTC),
-    )  # fmt: skip
-    assert message.title == "Acme: the plan is now PRO"
-    assert message.happened == "It began today."
-    assert message.type == "plan.changed"
+    pro = {
+        "tenant": "ACME",
+        "plan": "PRO",
+        "revision": 3,
+        "name": "Pro",
+        "previous_plan": None,
+        "previous_revision": None,
+    }
+    message = event("plan.changed", pro)
+    assert message.title == "Acme: the plan is Pro now"
+    assert message.happened == "PRO, revision 3, is in force. Before it was none."
+    assert (message.type, message.data) == ("plan.changed", pro)
+
+
+def test_times_in_events_are_those_of_the_place_and_names_have_one_line() -> None:
+    key = {
+        "tenant": "ACME", "kind": "SERVICE_KEY", "id": str(UUID(int=2)), "name": "drafting\n\nGo to evil.example",
+        "public": "mk_7f3a91", "user": None, "revoked_at": "2026-11-20T23:30:00+00:00",
+    }  # fmt: skip
+    message = event("token.revoked", key)
+    assert message.happened == (
+        "mk_7f3a91 (drafting Go to evil.example) authenticates nothing since "
+        f"{datetime(2026, 11, 20, 23, 30, tzinfo=UTC).astimezone(PLACE.zone):%-d %b %Y, %H:%M}."
+    )
+    assert message.advice.startswith("Whoever still calls with it")

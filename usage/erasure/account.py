@@ -9,6 +9,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Model
+from django.db.models.functions import Coalesce, Now
 
 from tenants.models import ATIToken, Role, Tenant, TokenStatus, User, UserStatus
 
@@ -42,7 +43,9 @@ def erase(user: User) -> None:
     The address is random and not the pseudonym: who reads the account could tell the two belong together.
     """
     with transaction.atomic():
-        ATIToken.objects.filter(user=user).update(status=TokenStatus.REVOKED, name="")
+        ATIToken.objects.filter(user=user).update(
+            status=TokenStatus.REVOKED, revoked_at=Coalesce("revoked_at", Now()), name=""
+        )
         user.email = f"{secrets.token_hex(10)}@{_NOBODY}"
         user.name = ""
         user.status = UserStatus.SUSPENDED

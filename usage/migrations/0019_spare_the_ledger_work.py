@@ -20,13 +20,28 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name="usagemeter",
             trigger=pgtrigger.compiler.Trigger(
-                name="usage_usagemeter_keys",
+                name="usage_usagemeter_measure",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN (NEW.measure NOT IN ('UNITS', 'REQUESTS', 'TOKENS', 'COST', 'SLOTS') OR NEW.period NOT IN ('MINUTE', 'DAY', 'MONTH', 'OPEN'))",
-                    func="\n            RAISE EXCEPTION 'A row of % has a value outside its closed set.', TG_TABLE_NAME\n                USING ERRCODE = 'check_violation', CONSTRAINT = 'usage_usagemeter_keys';\n        ",
-                    hash="0a3fb1b364b843ee99fdef0bab6d859801ec023a",
-                    operation='INSERT OR UPDATE OF "measure", "period"',
-                    pgid="pgtrigger_usage_usagemeter_keys_d15f4",
+                    condition="WHEN (NEW.measure NOT IN ('UNITS', 'REQUESTS', 'TOKENS', 'COST', 'SLOTS'))",
+                    func="\n            RAISE EXCEPTION '% is not among the values of measure.', NEW.measure\n                USING ERRCODE = 'check_violation', CONSTRAINT = 'usage_usagemeter_measure';\n        ",
+                    hash="6f46367588151396de5aa84d4d4a9bf04431b241",
+                    operation='INSERT OR UPDATE OF "measure"',
+                    pgid="pgtrigger_usage_usagemeter_measure_a4eb4",
+                    table="usage_usagemeter",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="usagemeter",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_usagemeter_period",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (NEW.period NOT IN ('MINUTE', 'DAY', 'MONTH', 'OPEN'))",
+                    func="\n            RAISE EXCEPTION '% is not among the values of period.', NEW.period\n                USING ERRCODE = 'check_violation', CONSTRAINT = 'usage_usagemeter_period';\n        ",
+                    hash="57062133191cf08cbddc7639b2d67ecde3dbed51",
+                    operation='INSERT OR UPDATE OF "period"',
+                    pgid="pgtrigger_usage_usagemeter_period_87276",
                     table="usage_usagemeter",
                     when="AFTER",
                 ),

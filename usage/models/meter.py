@@ -51,7 +51,10 @@ class UsageMeter(models.Model):
             # the keeper prunes ended minutes
             models.Index(fields=["period_start"], condition=Q(period="MINUTE"), name="usage_meter_minutes"),
         ]
-        triggers = [closed("usage_usagemeter_keys", measure=Measure, period=PeriodKind)]
+        triggers = [
+            closed("measure", Measure, "usage_usagemeter_measure"),
+            closed("period", PeriodKind, "usage_usagemeter_period"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.feature_id or 'tenant'} {self.measure}/{self.period}"
