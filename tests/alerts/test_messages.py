@@ -1,6 +1,7 @@
 """What people read."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
