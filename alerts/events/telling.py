@@ -38,7 +38,7 @@ _TELL = """
     INSERT INTO alerts_delivery (id, tenant_id, channel_id, event, event_id, payload, message_id, state, attempts,
                                  next_attempt_at, last_error, created_at)
     SELECT ledger_uuid7(clock_timestamp()), h.tenant, c.id, h.event, h.event || ':' || h.name, h.payload,
-           ledger_uuid7(clock_timestamp()), 'PENDING', 0, statement_timestamp(), '', statement_timestamp()
+           ledger_uuid7(clock_timestamp()), 'PENDING', 0, statement_timestamp(), '', h.at
       FROM jsonb_to_recordset(%s::jsonb) AS h(tenant uuid, event text, name text, at timestamptz, payload jsonb)
       JOIN alerts_channel c ON c.tenant_id = h.tenant AND c.is_active AND h.event = ANY(c.events)
                            AND c.listens_since <= h.at

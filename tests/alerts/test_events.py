@@ -60,7 +60,7 @@ def deny(company: Company, at: datetime = MINUTE, count: int = 1, user: str | No
 
 def told(event: str) -> list[Mapping[str, Any]]:
     """What was said of an event, the oldest first."""
-    return list(Delivery.objects.filter(event=event).order_by("id").values_list("payload", flat=True))
+    return list(Delivery.objects.filter(event=event).order_by("created_at", "id").values_list("payload", flat=True))
 
 
 def test_refusals_are_told_by_the_minute_with_what_was_refused(acme: Company, rival: Company) -> None:
