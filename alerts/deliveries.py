@@ -6,10 +6,11 @@ id. No transaction is open while anything is sent. Any number of senders may run
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,6 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from alerts import channels, digests, disabling, messages, nudging, reports, waiting
-from alerts.events import TEST
 from alerts.messages import Message
 from alerts.models import Channel, Delivery, DeliveryState
 from alerts.outcomes import Outcome, Verdict, failed
@@ -29,6 +29,8 @@ from tenants.ids import uuid7
 AT_ONCE = 16
 """Messages that one sender tries at once; of one channel never two, so that what stalls takes one place."""
 
+TEST = "test"
+"""The event of a message that somebody sends to try a channel: it is tried once."""
 
 _LEASE_SECONDS, _RENEWED_SECONDS = 4.0, 1.0
 _ERROR_LENGTH = 500
@@ -71,7 +73,7 @@ _RENEW = """
      WHERE id = ANY(%(ids)s) AND state = 'SENDING'
 """
 
-# Nothing where the lease was lost: whoever has it now says how it ends.
+# Nothing where the lease was lost: whoever has it now says how it ends. But what arrived did, whoever sent it.
 _END = """
     UPDATE alerts_delivery
        SET state = %(state)s, last_error = %(error)s, leased_until = NULL,
@@ -79,7 +81,8 @@ _END = """
            next_attempt_at = CASE WHEN %(state)s = 'FAILED'
                                   THEN statement_timestamp() + make_interval(secs => %(seconds)s)
                                   ELSE next_attempt_at END
-     WHERE id = %(id)s AND state = 'SENDING' AND attempts = %(attempts)s
+     WHERE id = %(id)s AND (state = 'SENDING' AND attempts = %(attempts)s
+                            OR %(state)s = 'SENT' AND state IN ('PENDING', 'SENDING', 'FAILED', 'DEAD'))
     RETURNING statement_timestamp()
 """
 
@@ -114,8 +117,9 @@ def send_due(*, for_seconds: float = 20.0) -> int:
                 return tried
             done, _ = wait(at_work, timeout=_RENEWED_SECONDS, return_when=FIRST_COMPLETED)
             for each in done:
-                _record(at_work.pop(each).delivery, each.result())
-            _renew(parcel.delivery.id for parcel in at_work.values())
+                delivery, outcome = at_work.pop(each).delivery, each.result()
+                database.repeatable(partial(_record, delivery, outcome))  # it may be sent, and never again for us
+            database.repeatable(partial(_renew, [parcel.delivery.id for parcel in at_work.values()]))
 
 
 def send_test(channel: Channel, at: datetime) -> Delivery:
@@ -192,10 +196,9 @@ def _try(parcel: _Parcel) -> Outcome:
         return failed("Something failed here. It is logged.", is_ours=True)
 
 
-def _renew(ids: Iterable[UUID]) -> None:
-    held = list(ids)
-    if held:
-        _execute(_RENEW, ids=held, lease=_LEASE_SECONDS)
+def _renew(ids: Sequence[UUID]) -> None:
+    if ids:
+        _execute(_RENEW, ids=ids, lease=_LEASE_SECONDS)
 
 
 def _record(delivery: Delivery, outcome: Outcome) -> None:

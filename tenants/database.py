@@ -48,13 +48,14 @@ def repeatable(statement: Callable[[], T]) -> T:
     breaks with its server (a restart, a failover), and the request that meets it first need not fail for that.
     Where there was none to break, or the database is silent, trying again only makes the caller wait.
     """
-    was_connected = connection.connection is not None
+    before = connection.connection
     try:
         return statement()
     except (OperationalError, InterfaceError) as error:
-        if not was_connected or isinstance(error.__cause__, Silent):
+        if before is None or isinstance(error.__cause__, Silent) or connection.in_atomic_block:
             raise
-        if connection.in_atomic_block or connection.is_usable():
-            raise
-        connection.close()
+        if connection.connection is before:  # the end of a transaction makes a new one by itself
+            if connection.is_usable():
+                raise
+            connection.close()
         return statement()

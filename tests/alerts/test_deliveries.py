@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.test import Client
 from django.utils import timezone
@@ -13,11 +14,13 @@ from werkzeug import Request, Response
 from alerts import deliveries, disabling
 from alerts.models import AlertKind, Channel, ChannelKind, Delivery, DeliveryState, QuotaAlert
 from alerts.waiting import MOST_ATTEMPTS
+from tenants import database
 from tests import console
 from tests.alerts.telling import SECRET, alert, body, channel, make_due, only, requests
 from tests.cast import Company
 from tests.mailbox import Mailbox, text_of
 from tests.parallel import at_once
+from tests.usage import blocked
 from tests.usage.killed import killed
 
 SENT, FAILED, DEAD = DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.DEAD
@@ -265,6 +268,44 @@ def test_a_lease_holds_while_a_receiver_takes_its_time(committed: None, acme: Co
 
     assert at_once(deliveries.send_due, meanwhile) == [2, 0]
     assert len(set(ids(sink))) == len(ids(sink)) == 2
+
+
+def test_what_arrived_is_sent_also_for_a_sender_that_lost_its_lease(
+    committed: None, acme: Company, sink: HTTPServer
+) -> None:
+    """Another one tried again meanwhile, in vain: a third try would tell the receiver what it has."""
+    answers = [500, 200]
+
+    def answer_the_second_first(request: Request) -> Response:
+        if len(answers) == 2:
+            status = answers.pop()
+            while len(answers) == 1:  # its lease may be renewed in between
+                blocked.begin(make_due).result(30)
+                blocked.begin(deliveries.send_due).result(30)
+            return Response(status=status)
+        return Response(status=answers.pop())
+
+    sink.expect_request("/hook").respond_with_handler(answer_the_second_first)
+    channel(acme.tenant, sink.url_for("/hook"))
+    alert(acme.tenant)
+    deliveries.send_due()
+    assert len(ids(sink)) == 2
+    assert (only().state, only().attempts) == (SENT, 2)
+
+
+def test_what_is_sent_is_written_down_over_a_connection_that_broke_meanwhile(
+    committed: None, acme: Company, sink: HTTPServer
+) -> None:
+    def end_its_connection(request: Request) -> Response:
+        blocked.begin(partial(database.rows, "SELECT pg_terminate_backend(%s, 10000)", [backend])).result(30)
+        return Response("ok")
+
+    sink.expect_request("/hook").respond_with_handler(end_its_connection)
+    channel(acme.tenant, sink.url_for("/hook"))
+    alert(acme.tenant)
+    backend = database.rows("SELECT pg_backend_pid()")[0][0]
+    deliveries.send_due()
+    assert (only().state, only().attempts) == (SENT, 1)
 
 
 def test_a_stalling_receiver_delays_nobody_else(committed: None, acme: Company, sink: HTTPServer) -> None:
