@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from alerts import channels, digests, disabling, messages, nudging, reports, waiting
+from alerts.events import TEST
 from alerts.messages import Message
 from alerts.models import Channel, Delivery, DeliveryState
 from alerts.outcomes import Outcome, Verdict, failed
@@ -29,8 +30,6 @@ from tenants.ids import uuid7
 AT_ONCE = 16
 """Messages that one sender tries at once; of one channel never two, so that what stalls takes one place."""
 
-TEST = "test"
-"""The event of a message that somebody sends to try a channel: it is tried once."""
 
 _LEASE_SECONDS, _RENEWED_SECONDS = 4.0, 1.0
 _ERROR_LENGTH = 500
