@@ -196,8 +196,8 @@ CELERY_TASK_ACKS_LATE = True  # a killed worker's task comes again; every task i
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-# Messages have a queue and a worker of their own (-Q alerts): nothing that takes long keeps them waiting. A worker that
-# is told of no queue takes from both.
+# Messages have a queue and a worker of their own (-Q alerts): nothing that takes long keeps them waiting. The other
+# worker is told of no queue and takes from both, in case that one is restarting.
 CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in ("celery", "alerts")}
 CELERY_TASK_ROUTES = {"alerts.tasks.send": {"queue": "alerts"}}
 CELERY_BEAT_SCHEDULE = {

@@ -78,7 +78,7 @@ def _programs(data_dir: Path, variables: Mapping[str, str], address: web.Address
     worker = [*celery, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"]
     commands = {
         "web": address.command(variables),
-        "worker": [*worker, "--queues=celery"],
+        "worker": worker,
         "alerts": [*worker, "--queues=alerts", "--hostname=alerts@%h", "--pool=threads"],
         "beat": [*celery, "beat", f"--schedule={data_dir / 'celerybeat-schedule'}", "--pidfile="],
         "keeper": [sys.executable, "manage.py", "keep"],

@@ -120,7 +120,7 @@ def test_a_task_that_takes_long_keeps_no_message_waiting(
     channel(acme.tenant, sink.url_for("/hook"))
     with ExitStack() as programs:
         programs.enter_context(program(folder, valkey, *BEAT, f"--schedule={folder / 'schedule'}"))
-        programs.enter_context(program(folder, valkey, *WORKER, "--queues=celery"))
+        programs.enter_context(program(folder, valkey, *WORKER))
         programs.enter_context(program(folder, valkey, *WORKER, "--queues=alerts", "--hostname=alerts@%h"))
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE usage_usagemeter")  # at which a sweep stops
