@@ -1,73 +1,17 @@
 """`make run` as its user sees it: one command up, anything killed comes back, one signal and nothing is left."""
 
 import os
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from metering_site.embedded import folders, prepare, processes
-
-SECONDS = 60.0
-
-
-class Stack:
-    """A run of the whole system on a scratch folder and a free port; its output is in `said`."""
-
-    def __init__(self, data_dir: Path, port: int) -> None:
-        self.data_dir = data_dir
-        self.port = port
-        self.log = data_dir.parent / "said.log"
-        self.log.write_text("")
-        # Its own servers, not those of the tests.
-        self.variables = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
-        self.variables["PORT"] = str(port)
-        self.process = processes.spawn(self.command, log=self.log, env=self.variables)
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "metering_site.embedded", "run", "--data", str(self.data_dir)]
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
-                return b'"redis": "ok"' in answer.read()
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def has_come_up(self) -> bool:
-        processes.wait_until(lambda: "Ctrl-C stops" in self.said or self.process.poll() is not None, seconds=SECONDS)
-        return processes.wait_until(self.is_ready, seconds=SECONDS)
-
-    def descendants(self) -> dict[int, str]:
-        """Process id -> command line of all that it started, directly or not."""
-        found, parents = {}, [self.process.pid]
-        while parents:
-            for task in Path(f"/proc/{parents.pop()}/task").glob("*/children"):
-                for pid in map(int, task.read_text().split()):
-                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    parents.append(pid)
-        return found
-
-    def kill(self, program: str) -> None:
-        for pid, command in self.descendants().items():
-            if program in command:
-                os.kill(pid, signal.SIGKILL)
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(timeout=SECONDS)
+from tests.running import SECONDS, Stack
 
 
 @pytest.fixture
