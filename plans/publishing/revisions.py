@@ -133,7 +133,7 @@ def publish(
         if roots and new.simulated_at is None and not unsimulated:
             raise PublishingError(
                 f"{new} was not simulated since its last edit, and tenants hold {old} ({len(roots):,}). "
-                "Simulate it first, or say that it shall be published unsimulated."
+                "Simulate it first, or publish it all the same: --unsimulated, or the box in the console."
             )
         # The catalogue's number is taken before those of tenants, as the triggers do within a statement.
         _exchange(old, new)

@@ -64,7 +64,7 @@ def command(*arguments: str) -> str:
 
 def test_the_command_says_that_all_is_right(acme: Company) -> None:
     work(Books.of(acme.tenant.id), 1)
-    assert command().startswith("The ledger is right: 1 tenants, 5 meters, 2 reservations and 3 log rows in ")
+    assert command().startswith("The ledger is right: 1 tenant, 5 meters, 2 reservations and 3 log rows in ")
     assert json.loads(command("--tenant", "ACME", "--full", "--json"))["breaches"] == []
 
 

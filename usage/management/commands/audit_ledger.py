@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tenants import commands
 from tenants.models import Tenant
+from tenants.words import counted
 from usage.audit import Report, audit
 
 _SHOWN = 200
@@ -43,8 +44,9 @@ def _as_json(report: Report) -> str:
 
 def _as_text(report: Report) -> str:
     looked = (
-        f"{report.tenants:,} tenants, {report.meters:,} meters, {report.reservations:,} reservations and "
-        f"{report.log_rows:,} log rows in {report.seconds:.1f} s"
+        f"{counted(report.tenants, 'tenant')}, {counted(report.meters, 'meter')}, "
+        f"{counted(report.reservations, 'reservation')} and {counted(report.log_rows, 'log row')} "
+        f"in {report.seconds:.1f} s"
     )
     if report.is_clean:
         return f"The ledger is right: {looked}."
