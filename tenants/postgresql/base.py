@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Self, TypeVar, cast
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 from django.db.backends.utils import CursorWrapper
 from psycopg.rows import TupleRow
 
@@ -64,8 +64,17 @@ def _unless(is_silent: Callable[[], bool], gen: Generator[Wish, Any, T]) -> Gene
         return answer
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    """Django's, whose record of queries has the text of those that were prepared."""
+
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:  # noqa: ANN401 - as in Django
+        return super().last_executed_query(cursor, sql, params) or str(sql)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's, with these connections, whose health is asked for where it is in doubt and not in each request."""
+
+    ops_class = DatabaseOperations
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
