@@ -82,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             options = f"{LOCK_TIMEOUT} {conn_params.get('options', '')}".rstrip()  # the operator's own win
             conn_params = {**conn_params, "options": options}
         made = Connection.connect(**conn_params)
-        made.prepare_threshold = 0  # of `prepared_cursor`; Django's own cursors never prepare
+        made.prepare_threshold = 5  # psycopg's own; preparing is a round trip more. Django's cursors never prepare
         return made
 
     def close_if_health_check_failed(self) -> None:
@@ -95,7 +95,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().close_if_health_check_failed()
 
     def prepared_cursor(self) -> CursorWrapper:
-        """As `cursor()`, whose statements the server parses and plans once for the connection."""
+        """As `cursor()`, whose statements the server keeps parsed and planned once they were made a few times."""
         self.close_if_health_check_failed()
         self.ensure_connection()
         with self.wrap_database_errors:

@@ -163,15 +163,16 @@ def test_the_server_keeps_a_prepared_statement_for_the_connection_and_a_new_conn
 ) -> None:
     question = "SELECT %s::integer + 1"
     kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::integer + 1'"
-    assert [prepared_rows(question, [number]) for number in (1, 2)] == [[(2,)], [(3,)]]
+    assert [prepared_rows(question, [number]) for number in range(7)] == [[(number + 1,)] for number in range(7)]
     assert value(kept) == 1
     connection.close()
     assert value(kept) == 0
     assert prepared_rows(question, [3]) == [(4,)]
-    assert value(kept) == 1
+    assert value(kept) == 0, "a few times without a round trip more"
 
 
 def test_a_prepared_statement_is_counted_among_the_queries(committed: None) -> None:
     with CaptureQueriesContext(connection) as made:
-        prepared_rows("SELECT %s::integer", [1])
-    assert [each["sql"] for each in made] == ["SELECT %s::integer"]
+        for number in range(7):
+            prepared_rows("SELECT %s::integer", [number])
+    assert ["::integer" in each["sql"] for each in made] == [True] * 7
